@@ -1,0 +1,12 @@
+"""Where things lie in the repository; everything generated lies under `.build/`."""
+
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+BUILD = ROOT / ".build"
+LAMBDA_SOURCE = ROOT / "lambda_src"
+LAMBDA_BUILD = BUILD / "lambdas"
+TERRAFORM_ROOT = ROOT / "terraform"
+BOOTSTRAP_ROOT = TERRAFORM_ROOT / "bootstrap"
+ENVIRONMENTS = TERRAFORM_ROOT / "environments"
+TEMPLATES = ROOT / "scripts" / "templates"
