@@ -1,0 +1,99 @@
+# Every workflow is a target; plain `make` lists them. The work is done by `python -m scripts.<verb>`.
+
+SHELL  := /bin/sh
+PYTHON ?= python3
+ENV    := local
+RUN    := .venv/bin/python -m scripts
+
+.DEFAULT_GOAL := help
+.PHONY: help up down status logs build bootstrap plan apply verify destroy test lint format bench-cold lock clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# --- on this machine ---------------------------------------------------------------------------------------------
+
+up: .venv/run ## Stand the stack up on an embedded AWS and prove that it keeps its state
+	@$(RUN).up
+
+down: .venv/run ## Stop the embedded AWS; what it held is gone
+	@$(RUN).down
+
+status: .venv/run ## Tell what runs on this machine
+	@$(RUN).status
+
+logs: .venv/run ## Follow a function's logs: SYSTEM=agent_registry [ENV=local] [SINCE=10m] [FOLLOW=0]
+	@$(RUN).logs --env '$(ENV)' $(if $(SYSTEM),--system '$(SYSTEM)') $(if $(SINCE),--since '$(SINCE)') $(if $(filter 0,$(FOLLOW)),--no-follow)
+
+# --- an environment: ENV=<name> of terraform/environments/<name>.toml ----------------------------------------------
+
+build: .venv/run ## Build the function zips and their manifest
+	@$(RUN).build_lambdas
+
+bootstrap: .venv/run ## Make the account's state bucket, once: ENV=<name>
+	@$(RUN).bootstrap --env '$(ENV)'
+
+plan: .venv/run ## Show what an apply would change, and keep the plan: ENV=<name>
+	@$(RUN).plan --env '$(ENV)'
+
+apply: .venv/run ## Apply the kept plan, or a fresh one: ENV=<name> [YES=1]
+	@$(RUN).apply --env '$(ENV)' $(if $(YES),--yes)
+
+verify: .venv/run ## Prove what is applied: ENV=<name> [SYSTEM=…] [JUNIT=file] [JSON=1]
+	@$(RUN).verify --env '$(ENV)' $(if $(SYSTEM),--system '$(SYSTEM)') $(if $(JUNIT),--junit '$(JUNIT)') $(if $(JSON),--json)
+
+destroy: .venv/run ## Destroy the stack, after asking for its name: ENV=<name> [CONFIRM=<name>]
+	@$(RUN).destroy --env '$(ENV)' $(if $(CONFIRM),--confirm '$(CONFIRM)')
+
+# --- the project itself --------------------------------------------------------------------------------------------
+
+test: .venv/test .venv-scan/installed lint ## Prove the project: lint, unit, contract, Terraform and end-to-end tests
+	@.venv/bin/python -m pytest $(TESTS)
+
+lint: .venv/test ## Check style and types
+	@.venv/bin/ruff check --quiet .
+	@.venv/bin/ruff format --check --quiet . || { echo "error: run \`make format\`" >&2; exit 1; }
+	@.venv/bin/mypy --no-error-summary
+
+format: .venv/test ## Format Python and Terraform
+	@.venv/bin/ruff check --quiet --fix .
+	@.venv/bin/ruff format --quiet .
+	@terraform fmt -recursive terraform
+
+bench-cold: .venv/test ## Measure cold starts beside boto3 and Powertools
+	@$(RUN).bench_cold
+
+lock: .venv/test ## Lock the dependencies of pyproject.toml anew
+	@.venv/bin/python -m scripts.lock
+
+clean: down ## Remove everything that was generated
+	@rm -rf .build .venv .venv-scan
+
+# --- virtual environments, each made again when its lock file changes ----------------------------------------------
+
+PIP := -m pip install --quiet --disable-pip-version-check --require-hashes
+
+.venv/made:
+	@command -v $(PYTHON) >/dev/null || { echo "error: $(PYTHON) is not on PATH. Install Python 3.11 or newer, or name one: make PYTHON=/path/to/python3" >&2; exit 2; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "error: $(PYTHON) is older than Python 3.11. Install a newer one, or name it: make PYTHON=/path/to/python3" >&2; exit 2; }
+	@echo "making .venv (once)" >&2
+	@rm -rf .venv
+	@$(PYTHON) -m venv .venv || { rm -rf .venv; echo "error: python's venv module is missing. On Debian and Ubuntu: apt-get install python3-venv" >&2; exit 2; }
+	@touch $@
+
+.venv/run: requirements/run.txt | .venv/made
+	@echo "installing locked dependencies" >&2
+	@.venv/bin/python $(PIP) -r requirements/run.txt
+	@touch $@
+
+.venv/test: requirements/test.txt .venv/run
+	@echo "installing locked test dependencies" >&2
+	@.venv/bin/python $(PIP) -r requirements/test.txt
+	@touch $@
+
+# checkov pins its own boto3, so it lives apart.
+.venv-scan/installed: requirements/scan.txt | .venv/made
+	@echo "installing the locked scanner" >&2
+	@rm -rf .venv-scan && .venv/bin/python -m venv .venv-scan
+	@.venv-scan/bin/python $(PIP) -r requirements/scan.txt
+	@touch $@

@@ -1,0 +1,102 @@
+"""Calls a stack's HTTP API, signed when the API asks for it."""
+
+import json
+import os
+import time
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+import boto3
+import urllib3
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+
+from scripts.console import EXIT_FAILED, CommandError
+
+REQUEST_ID, ENVIRONMENT_ID = "x-request-id", "x-execution-environment"
+_TIMEOUT = urllib3.Timeout(connect=5, read=35)  # API Gateway itself gives up after 30 s
+
+
+class Answer(NamedTuple):
+    """One answer: status, lower-cased headers, parsed body (None when empty), and the round trip in milliseconds."""
+
+    request: str
+    status: int
+    headers: dict[str, str]
+    body: Any
+    milliseconds: float
+
+    @property
+    def request_id(self) -> str:
+        return self.headers.get(REQUEST_ID, "")
+
+    @property
+    def environment_id(self) -> str:
+        return self.headers.get(ENVIRONMENT_ID, "")
+
+    def expect(self, *statuses: int) -> "Answer":
+        if self.status in statuses:
+            return self
+        said = self.body.get("detail") or self.body.get("message") if isinstance(self.body, dict) else self.body
+        raise CommandError(
+            f"{self.request} answered {self.status} instead of {' or '.join(map(str, statuses))}: {said}",
+            exit_code=EXIT_FAILED,
+        )
+
+
+class ApiClient:
+    """Talks to one API over kept-alive connections. `auth` is the stack's `api_auth`."""
+
+    def __init__(self, url: str, auth: str, region: str) -> None:
+        self._host = urlsplit(url).netloc
+        self.url = reachable_url(url)
+        self._auth, self._region = auth, region
+        self._pool = urllib3.PoolManager(maxsize=64, timeout=_TIMEOUT, retries=False)
+
+    def send(self, method: str, path: str, body: Any = None) -> Answer:
+        payload = None if body is None else json.dumps(body).encode()
+        headers = {"accept": "application/json", **({"content-type": "application/json"} if payload else {})}
+        if urlsplit(self.url).netloc != self._host:
+            headers["host"] = self._host  # the front door of the embedded AWS finds the API by its name
+        if self._auth == "iam":
+            headers = self._signed(method, path, headers, payload)
+        started = time.perf_counter()
+        try:
+            answer = self._pool.request(method, self.url + path, headers=headers, body=payload)
+        except urllib3.exceptions.HTTPError as error:
+            raise CommandError(
+                f"{method} {self.url}{path} can't be sent: {error}", "Is the API reachable?", EXIT_FAILED
+            ) from error
+        milliseconds = (time.perf_counter() - started) * 1000
+        try:
+            parsed = json.loads(answer.data) if answer.data else None
+        except ValueError:
+            parsed = answer.data.decode(errors="replace")
+        return Answer(
+            f"{method} {path}",
+            answer.status,
+            {name.lower(): value for name, value in answer.headers.items()},
+            parsed,
+            milliseconds,
+        )
+
+    def _signed(self, method: str, path: str, headers: dict[str, str], payload: bytes | None) -> dict[str, str]:
+        request = AWSRequest(
+            method, f"{self.url}{path}", headers={**headers, "host": self._host}, data=payload or b""
+        )
+        credentials = boto3.Session().get_credentials()
+        SigV4Auth(credentials, "execute-api", self._region).add_auth(request)
+        return dict(request.headers.items())
+
+
+def reachable_url(url: str) -> str:
+    """The API's own address, or that of the embedded AWS's front door when AWS_ENDPOINT_URL names an embedded AWS."""
+    endpoint = os.environ.get("AWS_ENDPOINT_URL")
+    if not endpoint:
+        return url.rstrip("/")
+    try:
+        health = urllib3.request("GET", f"{endpoint}/_local/health", timeout=5, retries=False)
+        port = json.loads(health.data)["api_port"]
+    except (urllib3.exceptions.HTTPError, ValueError, KeyError):
+        return url.rstrip("/")  # some other stand-in for AWS
+    return f"http://{urlsplit(endpoint).hostname}:{port}"

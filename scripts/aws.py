@@ -1,0 +1,78 @@
+"""The AWS account that a command works on: the embedded one, or the caller's own."""
+
+import os
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectTimeoutError,
+    EndpointConnectionError,
+    NoCredentialsError,
+    NoRegionError,
+    ProfileNotFound,
+    TokenRetrievalError,
+)
+
+from scripts import paths
+from scripts.console import CommandError
+from scripts.environments import Environment, process_environment
+from scripts.local_aws import control
+
+LOCAL_AWS_DIR = paths.BUILD / "local_aws"
+
+_SIGN_IN = (
+    "Sign in first, for example with `aws sso login` and AWS_PROFILE, or export AWS_ACCESS_KEY_ID and "
+    "AWS_SECRET_ACCESS_KEY."
+)
+_EXPIRED = ("ExpiredToken", "ExpiredTokenException", "RequestExpired")
+_REFUSED = ("InvalidClientTokenId", "UnrecognizedClientException", "SignatureDoesNotMatch", "AuthFailure")
+
+
+def use(environment: Environment) -> None:
+    """Points this process, and every Terraform that it starts, at the environment's AWS."""
+    settings = process_environment(environment, control.client_environment(region=environment.region))
+    os.environ.clear()
+    os.environ.update(settings)
+    # boto3's clients must talk to the environment's region whatever the profile says.
+    os.environ["AWS_REGION"] = os.environ["AWS_DEFAULT_REGION"] = environment.region
+
+
+def client(service: str, **settings: Any) -> Any:
+    """A boto3 client that answers or fails soon: what an operator's command waits for, not a batch job."""
+    config = Config(connect_timeout=5, read_timeout=60, retries={"mode": "standard", "max_attempts": 4}, **settings)
+    return boto3.client(service, config=config)  # type: ignore[call-overload]
+
+
+def account_id(environment: Environment) -> str:
+    """The account behind the credentials. Raises CommandError when there are none, or when it is the wrong one."""
+    try:
+        account = str(client("sts").get_caller_identity()["Account"])
+    except (NoCredentialsError, TokenRetrievalError) as error:
+        raise CommandError(f"no AWS credentials for environment {environment.name!r}.", _SIGN_IN) from error
+    except ProfileNotFound as error:
+        raise CommandError(f"{error}.", "Name a profile of your AWS configuration, or unset it.") from error
+    except (EndpointConnectionError, ConnectTimeoutError) as error:
+        raise CommandError(f"AWS can't be reached: {error}", _unreachable(environment)) from error
+    except ClientError as error:
+        code = error.response["Error"]["Code"]
+        if code in _EXPIRED:
+            raise CommandError("the AWS credentials have expired.", _SIGN_IN) from error
+        if code in _REFUSED:
+            raise CommandError(f"AWS refused the credentials ({code}).", _SIGN_IN) from error
+        raise CommandError(f"AWS refused to tell who you are: {error}") from error
+    except (BotoCoreError, NoRegionError) as error:
+        raise CommandError(f"no usable AWS credentials: {error}.", _SIGN_IN) from error
+    if environment.account_id and account != environment.account_id:
+        raise CommandError(
+            f"these credentials belong to account {account}, but environment {environment.name!r} is in "
+            f"{environment.account_id}.",
+            "Sign in to that account; nothing was touched.",
+        )
+    return account
+
+
+def _unreachable(environment: Environment) -> str:
+    return "Start it with `make up`." if environment.embedded else "Check the network, the region and AWS_ENDPOINT_URL."

@@ -1,0 +1,20 @@
+"""Applies terraform/bootstrap for an environment's account: `python -m scripts.bootstrap --env NAME`."""
+
+from typing import Annotated
+
+import typer
+
+from scripts import stack
+from scripts.console import out, run
+
+
+def main(env: Annotated[str, typer.Option(help="An environment of the account.")]) -> None:
+    """Make the bucket that keeps Terraform's state: once an account and region; again it changes nothing."""
+    with stack.exclusive(env):
+        opened = stack.open_stack(env)
+        stack.bootstrap(opened)
+    out.print(f"state bucket {opened.state_bucket} in account {opened.account_id}; next: make plan ENV={env}")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,188 @@
+"""The environments a person edits (`terraform/environments/<name>.toml`) and what is rendered from them.
+
+A file has three parts: `[aws]` says where (region, and optionally the account that must be the right one), `[state]`
+where Terraform keeps its state, `[variables]` the root module's variables. `terraform.tfvars.example` explains each.
+"""
+
+import difflib
+import json
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jinja2
+
+from scripts import paths
+from scripts.console import CommandError, one_line
+
+# Set from the environment's name and its [aws] part, so that they stand in one place.
+DERIVED_VARIABLES = ("environment", "aws_region")
+_PARTS = {
+    "aws": {"region": str, "account_id": str, "profile": str, "embedded": bool},
+    "state": {"bucket": str, "key": str},
+    "variables": None,
+}
+_NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
+
+
+class Environment(NamedTuple):
+    """One environment as its file states it."""
+
+    name: str
+    file: Path
+    region: str
+    account_id: str
+    profile: str
+    embedded: bool
+    state_bucket: str
+    state_key: str
+    variables: dict[str, Any]
+
+    @property
+    def build_dir(self) -> Path:
+        return paths.BUILD / self.name
+
+    @property
+    def var_file(self) -> Path:
+        return self.build_dir / "terraform.tfvars"
+
+    @property
+    def plan_file(self) -> Path:
+        return self.build_dir / "terraform.tfplan"
+
+
+def load(name: str) -> Environment:
+    """Reads and checks one environment's file. Raises CommandError for anything that a person must mend."""
+    file = paths.ENVIRONMENTS / f"{name}.toml"
+    known = sorted(path.stem for path in paths.ENVIRONMENTS.glob("*.toml"))
+    if not _NAME.fullmatch(name) or not file.is_file():
+        raise CommandError(
+            f"there is no environment {name!r}.",
+            f"There are: {', '.join(known)}. To add one, copy {_relative(paths.ENVIRONMENTS / 'dev.toml')} "
+            f"to {name if _NAME.fullmatch(name) else 'NAME'}.toml beside it.",
+        )
+    try:
+        stated = tomllib.loads(file.read_text())
+    except tomllib.TOMLDecodeError as error:
+        raise CommandError(f"{_relative(file)} is not valid TOML: {error}.", "Mend that line.") from error
+    _check(stated, file)
+    aws, state = stated.get("aws", {}), stated.get("state", {})
+    return Environment(
+        name=name,
+        file=file,
+        region=aws["region"],
+        account_id=aws.get("account_id", ""),
+        profile=aws.get("profile", ""),
+        embedded=aws.get("embedded", False),
+        state_bucket=state.get("bucket", ""),
+        state_key=state.get("key", f"{name}/terraform.tfstate"),
+        variables=stated.get("variables", {}),
+    )
+
+
+def render(environment: Environment, account_id: str, bucket: str) -> dict[str, Path]:
+    """Writes the tfvars and the backend configuration of each root; returns the files by root and kind."""
+    directory = environment.build_dir
+    directory.mkdir(parents=True, exist_ok=True)
+    root_variables = {"environment": environment.name, "aws_region": environment.region, **environment.variables}
+    if environment.account_id:
+        root_variables["aws_account_id"] = account_id
+    bootstrap_variables = {"aws_region": environment.region, "state_bucket_name": bucket}
+    source = _relative(environment.file)
+    backend = {"source": source, "bucket": bucket, "region": environment.region}
+    return {
+        "variables": _write(
+            environment.var_file, "terraform.tfvars.j2", {"source": source, "variables": root_variables}
+        ),
+        "backend": _write(directory / "backend.hcl", "backend.hcl.j2", backend | {"key": environment.state_key}),
+        "bootstrap_variables": _write(
+            directory / "bootstrap.tfvars", "terraform.tfvars.j2", {"source": source, "variables": bootstrap_variables}
+        ),
+        "bootstrap_backend": _write(
+            directory / "bootstrap.backend.hcl", "backend.hcl.j2", backend | {"key": "bootstrap/terraform.tfstate"}
+        ),
+    }
+
+
+def process_environment(environment: Environment, client: Mapping[str, str]) -> dict[str, str]:
+    """What Terraform and boto3 get to see: the caller's environment, or the embedded AWS and nothing of the caller's."""
+    if not environment.embedded:
+        return {**os.environ, **({"AWS_PROFILE": environment.profile} if environment.profile else {})}
+    return {name: value for name, value in os.environ.items() if not name.startswith("AWS_")} | dict(client)
+
+
+@cache
+def declared_variables() -> tuple[str, ...]:
+    """The root module's variables."""
+    text = "\n".join(path.read_text() for path in sorted(paths.TERRAFORM_ROOT.glob("*.tf")))
+    return tuple(re.findall(r'^variable "([a-z0-9_]+)"', text, flags=re.MULTILINE))
+
+
+def _check(stated: dict[str, Any], file: Path) -> None:
+    where = _relative(file)
+    for part, keys in stated.items():
+        if part not in _PARTS or not isinstance(keys, dict):
+            raise CommandError(f"{where}: {part!r} is not a part of an environment.", f"Use {_or(_PARTS)}.")
+        allowed = _PARTS[part]
+        for key, value in keys.items() if allowed else ():
+            if key not in allowed:
+                raise CommandError(f"{where}: [{part}] has no setting {key!r}.", f"Use {_or(allowed)}.")
+            if not isinstance(value, allowed[key]):
+                wanted = {str: "a string in quotes", bool: "true or false"}[allowed[key]]
+                raise CommandError(f"{where}: [{part}] {key} = {value!r} has the wrong shape.", f"Write {wanted}.")
+    if not stated.get("aws", {}).get("region"):
+        raise CommandError(f"{where}: [aws] region is missing.", 'Add for example region = "eu-north-1".')
+    account = stated["aws"].get("account_id", "")
+    if account and not re.fullmatch(r"\d{12}", account):
+        raise CommandError(f"{where}: [aws] account_id = {account!r} is not an account.", "Write its 12 digits.")
+    for name in stated.get("variables", {}):
+        if name in DERIVED_VARIABLES:
+            raise CommandError(
+                f"{where}: [variables] {name} is set from the file's name and its [aws] part.", "Remove the line."
+            )
+        if name not in declared_variables():
+            near = difflib.get_close_matches(name, declared_variables(), n=1)
+            raise CommandError(
+                f"{where}: the root module has no variable {name!r}.",
+                f"Did you mean {near[0]!r}?" if near else "terraform.tfvars.example lists them all.",
+            )
+
+
+def _or(names: Any) -> str:
+    return " or ".join(sorted(names))
+
+
+def _relative(file: Path) -> str:
+    return str(file.relative_to(paths.ROOT)) if file.is_relative_to(paths.ROOT) else str(file)
+
+
+def _hcl(value: Any) -> str:
+    """A TOML value as an HCL expression. JSON is HCL but for the templates that `${` and `%{` would start."""
+    text = json.dumps(value, ensure_ascii=False, indent=2)
+    return text.replace("${", "$${").replace("%{", "%%{")
+
+
+def _write(target: Path, template: str, values: dict[str, Any]) -> Path:
+    engine = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(paths.TEMPLATES),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,  # noqa: S701  the output is HCL; _hcl escapes what HCL would interpret
+    )
+    engine.filters["hcl"] = _hcl
+    text = engine.get_template(template).render(values)
+    unfinished = target.with_name(target.name + ".new")
+    unfinished.write_text(text)
+    unfinished.replace(target)
+    return target
+
+
+def variable_error(environment: Environment, variable: str, said: str) -> CommandError:
+    """A variable that Terraform refused, told where the person can mend it."""
+    return CommandError(f"{_relative(environment.file)}: {variable}: {one_line(said)}")

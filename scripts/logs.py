@@ -1,0 +1,71 @@
+"""Follows a function's logs: `python -m scripts.logs --env NAME --system SYSTEM`."""
+
+import re
+import time
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+from botocore.exceptions import ClientError
+
+from scripts import execution_logs, stack
+from scripts.console import CommandError, out, run
+
+POLL_SECONDS = 1.0
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def main(
+    env: Annotated[str, typer.Option(help="The environment.")],
+    system: Annotated[str, typer.Option(help="The system whose function's logs to show.")] = "",
+    since: Annotated[str, typer.Option(help="How far back to begin: 30s, 10m, 2h, 1d.")] = "10m",
+    follow: Annotated[bool, typer.Option(help="Go on until Ctrl-C.")] = True,
+) -> None:
+    """Show a function's logs and follow them until Ctrl-C."""
+    begin = int((time.time() - _seconds(since)) * 1000)
+    opened = stack.open_stack(env)
+    stack.initialise(opened)
+    systems = opened.terraform.outputs().get("systems", {})
+    if system not in systems:
+        known = f"Use SYSTEM={' or SYSTEM='.join(sorted(systems))}." if systems else f"`make apply ENV={env}` first."
+        raise CommandError(f"there is no system {system!r} in environment {env!r}.", known)
+    log_group = systems[system]["log_group_name"]
+    shown: set[str] = set()
+    try:
+        while True:
+            begin = _print_new(log_group, begin, shown)
+            if not follow:
+                return
+            time.sleep(POLL_SECONDS)
+    except KeyboardInterrupt:
+        return  # the way to end a follow
+
+
+def _print_new(log_group: str, begin: int, shown: set[str]) -> int:
+    """Prints events not shown yet; returns the time from which to look next."""
+    latest = begin
+    try:
+        for event in execution_logs.events(log_group, begin):
+            if event["eventId"] in shown:
+                continue
+            shown.add(event["eventId"])
+            latest = max(latest, event["timestamp"])
+            at = datetime.fromtimestamp(event["timestamp"] / 1000, UTC).strftime("%H:%M:%S.%f")[:-3]
+            out.print(f"{at} {event['message'].rstrip()}", markup=False)
+    except ClientError as error:
+        if error.response["Error"]["Code"] == "ResourceNotFoundException":
+            raise CommandError(f"there is no log group {log_group}.", "Is the stack applied?") from error
+        raise
+    # Lines of other streams may arrive late; look back a little.
+    return max(begin, latest - 5000)
+
+
+def _seconds(text: str) -> int:
+    match = re.fullmatch(r"(\d+)([smhd])", text)
+    if not match:
+        raise CommandError(f"SINCE={text!r} is not a time.", "Write for example 30s, 10m, 2h or 1d.")
+    return int(match[1]) * _UNITS[match[2]]
+
+
+if __name__ == "__main__":
+    run(main)

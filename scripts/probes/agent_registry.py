@@ -1,0 +1,24 @@
+"""Registers one agent with a capability of its own, under a lease: it vanishes even if it can't be removed."""
+
+import uuid
+
+from scripts.api_client import ApiClient
+from scripts.probes import Record
+
+LEASE_SECONDS = 3600
+
+
+def write(api: ApiClient) -> Record:
+    mark = uuid.uuid4().hex
+    agent, capability, endpoint = f"verify-{mark}", f"verify-{mark}", "https://verify.example.com/agent"
+    profile = {"id": agent, "name": "Verification", "endpoint": endpoint, "capabilities": [capability]}
+    api.send("POST", "/agents/register", {"profile": profile, "leaseSeconds": LEASE_SECONDS}).expect(201)
+    return Record(
+        table="registry",
+        key={"agentId": {"S": agent}},
+        attributes={"name": {"S": "Verification"}, "endpoint": {"S": endpoint}},
+        read_path=f"/agents/{agent}",
+        query_path=f"/agents?capability={capability}",
+        lists_it=lambda answer: [found["id"] for found in answer["agents"]] == [agent],
+        delete_path=f"/agents/{agent}",
+    )

@@ -1,0 +1,163 @@
+"""One environment's stack: its state bucket, its Terraform root, its plan and apply.
+
+Every step can be repeated: whatever was interrupted, the next run finds out what is there and goes on.
+"""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from botocore.exceptions import ClientError
+
+from scripts import aws, build_lambdas, environments, paths
+from scripts.console import CommandError, step
+from scripts.environments import Environment
+from scripts.terraform_cli import Diagnostic, Terraform, TerraformError, require_terraform
+
+
+class Stack(NamedTuple):
+    environment: Environment
+    account_id: str
+    state_bucket: str
+    files: dict[str, Path]
+    terraform: Terraform
+
+    @property
+    def plan_file(self) -> Path:
+        return self.environment.plan_file
+
+
+def open_stack(name: str) -> Stack:
+    """Checks environment, Terraform and credentials, and renders what Terraform reads. Changes nothing in AWS."""
+    environment = environments.load(name)
+    require_terraform()
+    aws.use(environment)
+    account = aws.account_id(environment)
+    bucket = environment.state_bucket or f"agent-state-tfstate-{account}-{environment.region}"
+    files = environments.render(environment, account, bucket)
+    terraform = Terraform(paths.TERRAFORM_ROOT, environment.build_dir / "terraform", os.environ)
+    return Stack(environment, account, bucket, files, terraform)
+
+
+@contextmanager
+def exclusive(name: str) -> Iterator[None]:
+    """One command at a time may change an environment from this checkout."""
+    directory = paths.BUILD / name
+    directory.mkdir(parents=True, exist_ok=True)
+    with (directory / "lock").open("a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            raise CommandError(
+                f"another command (process {lock.read().strip() or 'unknown'}) works on environment {name!r}.",
+                "Wait for it, or stop it.",
+            ) from None
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        yield
+
+
+def build() -> None:
+    with step("build functions"):
+        build_lambdas.build()
+
+
+def bootstrap(stack: Stack) -> None:
+    """Applies terraform/bootstrap, whose state lives in the very bucket that it manages.
+
+    A bucket must be there before Terraform can keep a state in it, so a missing one is created bare; the root adopts
+    it with an import block. There is never a local state file, and any interruption is mended by the next run.
+    """
+    with step("terraform/bootstrap: state bucket") as progress:
+        s3 = aws.client("s3")
+        try:
+            s3.head_bucket(Bucket=stack.state_bucket)
+        except ClientError as error:
+            if error.response["ResponseMetadata"]["HTTPStatusCode"] != 404:
+                raise CommandError(
+                    f"the state bucket {stack.state_bucket} can't be used: {error}",
+                    "Bucket names are global: set another [state] bucket, or ask for access to this one.",
+                ) from error
+            region = stack.environment.region
+            # us-east-1 is S3's default and the one region that it refuses by name.
+            place = {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
+            s3.create_bucket(Bucket=stack.state_bucket, **place)
+        terraform = Terraform(paths.BOOTSTRAP_ROOT, stack.environment.build_dir / "bootstrap", os.environ)
+        terraform.initialise(stack.files["bootstrap_backend"])
+        plan_file = stack.environment.build_dir / "bootstrap.tfplan"
+        with _explained(stack):
+            if terraform.plan_to(plan_file, stack.files["bootstrap_variables"], progress):
+                terraform.apply_plan(plan_file, progress)
+        plan_file.unlink(missing_ok=True)
+
+
+def initialise(stack: Stack) -> None:
+    with step("terraform init"):
+        try:
+            stack.terraform.initialise(stack.files["backend"])
+        except TerraformError as error:
+            if "NoSuchBucket" in error.message or "does not exist" in error.message:
+                raise CommandError(
+                    f"there is no state bucket {stack.state_bucket} in account {stack.account_id}.",
+                    f"Make it once with `make bootstrap ENV={stack.environment.name}`.",
+                ) from error
+            raise
+
+
+def plan(stack: Stack, title: str = "terraform plan", *, destroy: bool = False) -> bool:
+    """Plans into the environment's plan file; True when there are changes to apply."""
+    with step(title) as progress, _explained(stack):
+        try:
+            return stack.terraform.plan_to(
+                stack.plan_file, stack.files["variables"], progress, destroy=destroy
+            )
+        except BaseException:
+            stack.plan_file.unlink(missing_ok=True)
+            raise
+
+
+def apply(stack: Stack, title: str = "terraform apply") -> None:
+    """Applies the plan file and removes it: what was planned is applied once."""
+    with step(title) as progress, _explained(stack):
+        stack.terraform.apply_plan(stack.plan_file, progress)
+    stack.plan_file.unlink(missing_ok=True)
+
+
+def summary(stack: Stack) -> dict[str, Any]:
+    """How many resources the plan file creates, updates, replaces and deletes."""
+    counts = {"create": 0, "update": 0, "replace": 0, "delete": 0}
+    for change in stack.terraform.show(stack.plan_file).get("resource_changes", []):
+        actions = change["change"]["actions"]
+        if len(actions) == 2:
+            counts["replace"] += 1
+        elif actions[0] in counts:
+            counts[actions[0]] += 1
+    return counts
+
+
+@contextmanager
+def _explained(stack: Stack) -> Iterator[None]:
+    """Turns what Terraform says of a variable or of a held lock into the caller's next step."""
+    try:
+        yield
+    except TerraformError as error:
+        for found in error.errors:
+            if found.variable:
+                raise environments.variable_error(stack.environment, found.variable, _said(found)) from error
+            if "state lock" in found.summary:
+                raise CommandError(
+                    f"the state is locked: {found.detail.split('Terraform acquires', maxsplit=1)[0]}",
+                    "Wait for whoever holds it; if they are gone, run `terraform force-unlock ID`.",
+                    exit_code=error.exit_code,
+                ) from error
+        raise
+
+
+def _said(found: Diagnostic) -> str:
+    """A validation's own message, without Terraform's note on where the rule stands."""
+    return (found.detail or found.summary).split("This was checked by the validation rule", maxsplit=1)[0]

@@ -1,0 +1,108 @@
+"""The main job: the whole stack on an embedded AWS, applied and verified. `python -m scripts.up`."""
+
+import json
+import os
+import shlex
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from scripts import aws, environments, paths, stack, verify
+from scripts.api_client import reachable_url
+from scripts.console import CommandError, out, run, step
+from scripts.local_aws import control
+from scripts.stack import Stack
+from scripts.terraform_cli import require_terraform
+
+ENVIRONMENT = "local"
+
+
+def main(
+    json_output: Annotated[bool, typer.Option("--json", help="Print the verification as JSON.")] = False,
+) -> None:
+    """Build, start the embedded AWS, apply, verify. Again: no changes, verified again."""
+    started_at = time.monotonic()
+    with stack.exclusive(ENVIRONMENT):
+        environment = environments.load(ENVIRONMENT)
+        require_terraform()
+        stack.build()
+        fresh = _start()
+        try:
+            applied = stack.open_stack(environment.name)
+            stack.bootstrap(applied)
+            stack.initialise(applied)
+            changes = stack.plan(applied)
+        except CommandError:
+            # Nothing is applied yet: a mistake in a variable must not leave a server behind.
+            if fresh:
+                control.stop(aws.LOCAL_AWS_DIR)
+            raise
+        if changes:
+            _apply(applied)
+        applied.plan_file.unlink(missing_ok=True)
+        outputs = applied.terraform.outputs()
+        checks = verify.verify(applied, outputs)
+    if json_output:
+        report = json.loads((environment.build_dir / "verification.json").read_text())
+        out.print_json(data=report | {"changes": changes, "api_url": _url(outputs)})
+    else:
+        verify.show(checks)
+        _invite(outputs, changes, time.monotonic() - started_at)
+    verify.require_passed(checks)
+
+
+def applyapply_marker() -> Path:
+    """Stands while an apply runs: when it is found, Terraform may have been killed before it saved the state."""
+    return paths.BUILD / ENVIRONMENT / "apply-under-way"
+
+
+def _start() -> bool:
+    """Makes sure that the embedded AWS runs; True when it was started now.
+
+    Resources that a killed apply made but never recorded could only be found by hand. What the embedded AWS holds is
+    throw-away, so it is started anew then.
+    """
+    with step("start the embedded AWS"):
+        if apply_marker().exists():
+            control.stop(aws.LOCAL_AWS_DIR)
+            apply_marker().unlink()
+        running = control.status(aws.LOCAL_AWS_DIR)
+        if running is None:
+            control.start(aws.LOCAL_AWS_DIR)
+        return running is None
+
+
+def _apply(applied: Stack) -> None:
+    apply_marker().write_text(str(os.getpid()))
+    try:
+        stack.apply(applied)
+    except CommandError:
+        # Terraform ended by itself and has saved what it made.
+        apply_marker().unlink(missing_ok=True)
+        raise
+    apply_marker().unlink(missing_ok=True)
+
+
+def _url(outputs: dict[str, Any]) -> str:
+    return reachable_url(outputs["api"]["url"])
+
+
+def _invite(outputs: dict[str, Any], changes: bool, seconds: float) -> None:
+    url = _url(outputs)
+    profile = {
+        "id": "weather-1",
+        "name": "Weather",
+        "endpoint": "https://weather.example.com/agent",
+        "capabilities": ["forecast"],
+    }
+    body = shlex.quote(json.dumps({"profile": profile}))
+    out.print(f"\n{'applied' if changes else 'no changes'}, verified in {seconds:.0f} s. The API: {url}\n")
+    out.print(f"  curl -s -X POST {url}/agents/register -H 'content-type: application/json' -d {body}", markup=False)
+    out.print(f"  curl -s '{url}/agents?capability=forecast'\n", markup=False)
+    out.print("make status, make logs SYSTEM=agent_registry, make down")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,126 @@
+"""Verifies an applied environment: `python -m scripts.verify --env NAME`."""
+
+import json
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+from xml.etree import ElementTree  # noqa: S405  only written, never parsed
+
+import typer
+from rich.table import Table
+
+from scripts import paths, stack, verification
+from scripts.build_lambdas import MANIFEST
+from scripts.console import EXIT_FAILED, CommandError, out, run, step
+from scripts.stack import Stack
+from scripts.verification import FAILED, PASSED, Check
+
+_SHOWN = {PASSED: "[green]passed[/green]", FAILED: "[red]FAILED[/red]", verification.SKIPPED: "[yellow]skipped[/yellow]"}
+
+
+def verify(applied: Stack, outputs: dict[str, Any], only: str = "") -> list[Check]:
+    """Runs every check; also leaves verification.json and verification.junit.xml in the environment's build folder."""
+    declared = outputs["verification"]
+    if only and only not in declared["systems"]:
+        raise CommandError(
+            f"system {only!r} is not applied in {applied.environment.name!r}.",
+            f"Applied: {', '.join(sorted(declared['systems']))}.",
+        )
+    manifest = json.loads((paths.LAMBDA_BUILD / MANIFEST).read_text())
+    began = datetime.now(UTC)
+    checks: list[Check] = []
+    for system, settings in declared["systems"].items():
+        if only in ("", system):
+            with step(f"verify {system}") as progress:
+                checks += verification.verify_system(system, settings, declared, manifest, progress)
+    checks.append(verification.no_changes(lambda: stack.plan(applied, "verify the next plan"), lambda: stack.summary(applied)))
+    applied.plan_file.unlink(missing_ok=True)
+    directory = applied.environment.build_dir
+    report = as_json(applied, checks, began)
+    (directory / "verification.json").write_text(json.dumps(report, indent=2) + "\n")
+    _junit(applied.environment.name, checks).write(
+        directory / "verification.junit.xml", encoding="utf-8", xml_declaration=True
+    )
+    return checks
+
+
+def as_json(applied: Stack, checks: list[Check], began: datetime) -> dict[str, Any]:
+    return {
+        "environment": applied.environment.name,
+        "account_id": applied.account_id,
+        "region": applied.environment.region,
+        "began_at": began.isoformat(timespec="microseconds").replace("+00:00", "Z"),
+        "passed": all(check.status != FAILED for check in checks),
+        "checks": [check._asdict() for check in checks],
+    }
+
+
+def show(checks: list[Check]) -> None:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("system", "check", "", "detail"):
+        table.add_column(column, overflow="fold")
+    for check in checks:
+        table.add_row(check.system, check.name, _SHOWN[check.status], check.detail)
+    out.print(table)
+
+
+def require_passed(checks: list[Check]) -> None:
+    """Ends the command with exit code 1 and the failed checks' names."""
+    if failed := [f"{check.system}: {check.name}" for check in checks if check.status == FAILED]:
+        raise CommandError(f"verification failed: {'; '.join(failed)}.", exit_code=EXIT_FAILED)
+
+
+def _junit(environment: str, checks: list[Check]) -> "ElementTree.ElementTree[ElementTree.Element]":
+    count = {status: str(sum(check.status == status for check in checks)) for status in _SHOWN}
+    suite = ElementTree.Element(
+        "testsuite",
+        name=f"verify {environment}",
+        tests=str(len(checks)),
+        failures=count[FAILED],
+        skipped=count[verification.SKIPPED],
+        time=f"{sum(check.seconds for check in checks):.3f}",
+    )
+    for check in checks:
+        case = ElementTree.SubElement(
+            suite, "testcase", classname=check.system, name=check.name, time=f"{check.seconds:.3f}"
+        )
+        if check.status == FAILED:
+            ElementTree.SubElement(case, "failure", message=check.detail)
+        elif check.status == verification.SKIPPED:
+            ElementTree.SubElement(case, "skipped", message=check.detail)
+        else:
+            ElementTree.SubElement(case, "system-out").text = check.detail
+    return ElementTree.ElementTree(suite)
+
+
+def main(
+    env: Annotated[str, typer.Option(help="The environment to verify.")],
+    system: Annotated[str, typer.Option(help="Verify only this system.")] = "",
+    json_output: Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")] = False,
+    junit: Annotated[Path | None, typer.Option(help="Also write the JUnit XML to this file.")] = None,
+) -> None:
+    """Prove that what is applied is as declared, works, and keeps its state through a cold start."""
+    began = datetime.now(UTC)
+    started = time.monotonic()
+    with stack.exclusive(env):
+        stack.build()
+        applied = stack.open_stack(env)
+        stack.initialise(applied)
+        outputs = applied.terraform.outputs()
+        if "verification" not in outputs:
+            raise CommandError(f"environment {env!r} is not applied yet.", f"Run `make apply ENV={env}` first.")
+        checks = verify(applied, outputs, system)
+    if junit:
+        junit.parent.mkdir(parents=True, exist_ok=True)
+        junit.write_bytes((applied.environment.build_dir / "verification.junit.xml").read_bytes())
+    if json_output:
+        out.print_json(data=as_json(applied, checks, began))
+    else:
+        show(checks)
+        out.print(f"{len(checks)} checks in {time.monotonic() - started:.0f} s")
+    require_passed(checks)
+
+
+if __name__ == "__main__":
+    run(main)

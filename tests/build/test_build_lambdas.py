@@ -1,0 +1,150 @@
+"""Zips are the same bytes wherever they are built, and only what changed is built."""
+
+import base64
+import hashlib
+import json
+import os
+import random
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from scripts import build_lambdas, paths
+from scripts.console import CommandError
+
+FILES = {
+    "common/__init__.py": "",
+    "common/text.py": "GREETING = 'hello'\n",
+    "alpha/handler.py": "from common.text import GREETING\n\ndef handler(event, context):\n    return GREETING\n",
+    "alpha/openapi.yaml": "openapi: 3.1.0\n",
+    "beta/handler.py": "def handler(event, context):\n    return event\n",
+}
+
+
+def write_sources(root: Path, order: list[str]) -> Path:
+    for name in order:
+        file = root / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(FILES[name])
+    return root
+
+
+def build_elsewhere(root: Path, *, umask: int, timezone: str, seed: str, mtime: int) -> dict[str, bytes]:
+    """Builds in a process of its own; returns every file that it made."""
+    order = random.Random(seed).sample(list(FILES), len(FILES))
+    source = write_sources(root / "sources", order)
+    for file in source.rglob("*.py"):
+        os.utime(file, (mtime, mtime))
+        file.chmod(0o755 if mtime % 2 else 0o600)
+    target = root / "out"
+    program = (
+        f"import os; os.umask({umask}); from pathlib import Path; from scripts import build_lambdas;"
+        f"build_lambdas.build(Path({str(source)!r}), Path({str(target)!r}))"
+    )
+    environment = {**os.environ, "TZ": timezone, "PYTHONHASHSEED": seed, "LC_ALL": "C"}
+    subprocess.run([sys.executable, "-c", program], cwd=paths.ROOT, env=environment, check=True)
+    return {file.name: file.read_bytes() for file in target.iterdir()}
+
+
+def test_path_umask_time_zone_file_order_and_hash_seed_make_no_difference(tmp_path: Path) -> None:
+    first = build_elsewhere(tmp_path / "a", umask=0o022, timezone="UTC", seed="1", mtime=1_000_000_000)
+    second = build_elsewhere(
+        tmp_path / "deeper" / "in another place", umask=0o077, timezone="Asia/Kathmandu", seed="2", mtime=1_700_000_001
+    )
+    assert set(first) == {"alpha.zip", "beta.zip", "manifest.json"}
+    assert first == second
+
+
+def test_line_ends_of_the_checkout_make_no_difference(tmp_path: Path) -> None:
+    unix = build_lambdas.build(write_sources(tmp_path / "unix", list(FILES)), tmp_path / "one")
+    windows_source = write_sources(tmp_path / "windows", list(FILES))
+    for file in windows_source.rglob("*.py"):
+        file.write_bytes(file.read_bytes().replace(b"\n", b"\r\n"))
+    windows = build_lambdas.build(windows_source, tmp_path / "two")
+    assert unix["functions"]["alpha"]["sha256"] == windows["functions"]["alpha"]["sha256"]
+
+
+def test_the_manifest_tells_what_lies_in_the_zip(tmp_path: Path) -> None:
+    target = tmp_path / "out"
+    build_lambdas.build(write_sources(tmp_path / "sources", list(FILES)), target)
+    entry = json.loads((target / "manifest.json").read_text())["functions"]["alpha"]
+    content = (target / entry["zip"]).read_bytes()
+    digest = hashlib.sha256(content).digest()
+    assert entry["sha256"] == digest.hex()
+    assert entry["source_code_hash"] == base64.b64encode(digest).decode()
+    assert entry["size_bytes"] == len(content)
+    assert entry["handler"] == "alpha.handler.handler"
+    with zipfile.ZipFile(target / entry["zip"]) as archive:
+        assert [file["path"] for file in entry["files"]] == archive.namelist()
+        assert archive.namelist() == ["alpha/handler.py", "common/__init__.py", "common/text.py"]
+        for file in entry["files"]:
+            assert hashlib.sha256(archive.read(file["path"])).hexdigest() == file["sha256"]
+
+
+def test_only_what_changed_is_built_again(tmp_path: Path) -> None:
+    source, target = write_sources(tmp_path / "sources", list(FILES)), tmp_path / "out"
+    assert build_lambdas.build(source, target)["rebuilt"] == ["alpha", "beta"]
+    untouched = (target / "beta.zip").stat().st_mtime_ns
+    assert build_lambdas.build(source, target)["rebuilt"] == []
+    (source / "alpha" / "store.py").write_text("x = 1\n")
+    assert build_lambdas.build(source, target)["rebuilt"] == ["alpha"]
+    assert (target / "beta.zip").stat().st_mtime_ns == untouched
+    (source / "common" / "text.py").write_text("GREETING = 'changed'\n")
+    assert build_lambdas.build(source, target)["rebuilt"] == ["alpha", "beta"]
+
+
+def test_a_damaged_zip_is_built_again_and_a_removed_system_leaves_no_zip(tmp_path: Path) -> None:
+    source, target = write_sources(tmp_path / "sources", list(FILES)), tmp_path / "out"
+    before = build_lambdas.build(source, target)["functions"]
+    (target / "alpha.zip").write_bytes(b"cut off")
+    after = build_lambdas.build(source, target)
+    assert after["rebuilt"] == ["alpha"]
+    assert after["functions"] == before
+    (source / "beta" / "handler.py").unlink()
+    assert list(build_lambdas.build(source, target)["functions"]) == ["alpha"]
+    assert not (target / "beta.zip").exists()
+
+
+def make_wheel(directory: Path, platform: str) -> str:
+    """A wheel `tinylib` with one compiled-looking file; returns its requirement line with the hash."""
+    wheel = directory / f"tinylib-1.0-cp313-cp313-{platform}.whl"
+    directory.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.writestr("tinylib/__init__.py", "")
+        archive.writestr("tinylib/fast.cpython-313.so", platform)
+        archive.writestr("tinylib-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: tinylib\nVersion: 1.0\n")
+        archive.writestr("tinylib-1.0.dist-info/WHEEL", f"Wheel-Version: 1.0\nTag: cp313-cp313-{platform}\n")
+        archive.writestr("tinylib-1.0.dist-info/RECORD", "")
+    return f"tinylib==1.0 --hash=sha256:{hashlib.sha256(wheel.read_bytes()).hexdigest()}\n"
+
+
+def test_third_party_packages_are_locked_wheels_for_the_architecture(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wheels = tmp_path / "wheels"
+    arm = make_wheel(wheels, "manylinux2014_aarch64")
+    intel = make_wheel(wheels, "manylinux2014_x86_64")
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(wheels))
+    source, target = write_sources(tmp_path / "sources", list(FILES)), tmp_path / "out"
+    requirements = source / "alpha" / "requirements.txt"
+
+    requirements.write_text(arm)
+    entry = build_lambdas.build(source, target, "arm64")["functions"]["alpha"]
+    with zipfile.ZipFile(target / "alpha.zip") as archive:
+        assert archive.read("tinylib/fast.cpython-313.so") == b"manylinux2014_aarch64"
+        assert not [name for name in archive.namelist() if name.endswith("RECORD")]
+    assert entry["architecture"] == "arm64"
+
+    requirements.write_text(intel)
+    with pytest.raises(CommandError, match="alpha: its packages can't be installed"):
+        build_lambdas.build(source, target, "arm64")
+
+
+@pytest.mark.skipif(not build_lambdas.systems(), reason="no function in this checkout")
+def test_the_functions_of_this_repository_are_small(tmp_path: Path) -> None:
+    manifest = build_lambdas.build(target=tmp_path / "out")
+    assert {name: entry["size_bytes"] for name, entry in manifest["functions"].items() if entry["size_bytes"] > 30_000} == {}
