@@ -1,0 +1,32 @@
+# One table for all systems: a create leaves a marker here, in the transaction that writes its item, so that a retry with
+# the same Idempotency-Key returns the first answer.
+
+module "idempotency_table" {
+  source = "./modules/table"
+  count  = length(var.systems) > 0 ? 1 : 0
+
+  table = merge(local.table_defaults, {
+    name     = local.names.idempotency_table
+    hash_key = { name = "id", type = "S" }
+    ttl      = { attribute = "ttl" }
+    # Markers live a day and are of no use afterwards: there is nothing to restore.
+    point_in_time_recovery_days = 0
+  })
+
+  alarms = merge(local.table_alarms, { system_error_operations = ["GetItem", "TransactWriteItems"] })
+}
+
+locals {
+  # What every function that keeps markers may do with them.
+  idempotency_statements = merge([
+    for table in module.idempotency_table : merge(
+      {
+        Idempotency = {
+          actions   = ["dynamodb:GetItem", "dynamodb:PutItem"]
+          resources = [table.arn]
+        }
+      },
+      table.key_statements.write,
+    )
+  ]...)
+}

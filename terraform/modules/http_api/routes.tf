@@ -1,0 +1,55 @@
+# The routes are those of the OpenAPI files: nothing is declared twice.
+
+locals {
+  methods = ["delete", "get", "head", "options", "patch", "post", "put"]
+
+  routes_by_system = {
+    for name, system in var.systems : name => flatten([
+      for path, operations in yamldecode(file(system.openapi)).paths : [
+        for method in keys(operations) : "${upper(method)} ${path}" if contains(local.methods, method)
+      ]
+    ])
+  }
+
+  systems_by_route = transpose(local.routes_by_system)
+
+  # API Gateway matches on the shape of a path: /pets/{id} and /pets/{name} are one route to it.
+  claims           = flatten([for system, routes in local.routes_by_system : [for route in routes : { shape = replace(route, "/\\{[^}]+\\}/", "{}"), claim = "${route} (${system})" }]])
+  claims_by_shape  = { for claim in local.claims : claim.shape => claim.claim... }
+  contested_routes = [for claims in values(local.claims_by_shape) : join(" and ", sort(claims)) if length(claims) > 1]
+
+  authorization_types = { iam = "AWS_IAM", none = "NONE" }
+}
+
+resource "aws_apigatewayv2_integration" "this" {
+  for_each = var.systems
+
+  api_id                 = aws_apigatewayv2_api.this.id
+  description            = each.key
+  integration_type       = "AWS_PROXY"
+  integration_uri        = each.value.alias_invoke_arn
+  payload_format_version = "2.0"
+  timeout_milliseconds   = var.api.integration_timeout_milliseconds
+}
+
+resource "aws_apigatewayv2_route" "this" {
+  #checkov:skip=CKV_AWS_309:authorization is IAM unless the caller chooses none (api.authorization), which the root module accepts in environment local only
+  for_each = local.systems_by_route
+
+  api_id             = aws_apigatewayv2_api.this.id
+  route_key          = each.key
+  target             = "integrations/${aws_apigatewayv2_integration.this[each.value[0]].id}"
+  authorization_type = local.authorization_types[var.api.authorization]
+}
+
+resource "aws_lambda_permission" "this" {
+  for_each = var.systems
+
+  statement_id  = "http-api-${var.api.name}"
+  action        = "lambda:InvokeFunction"
+  function_name = each.value.function_name
+  qualifier     = each.value.alias_name
+  principal     = "apigateway.amazonaws.com"
+  # Any stage and route, of this API only.
+  source_arn = "${aws_apigatewayv2_api.this.execution_arn}/*/*"
+}

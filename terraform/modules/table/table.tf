@@ -1,0 +1,115 @@
+locals {
+  keys = concat(
+    [var.table.hash_key],
+    var.table.range_key == null ? [] : [var.table.range_key],
+    flatten([for index in var.table.indexes : concat([index.hash_key], index.range_key == null ? [] : [index.range_key])]),
+  )
+
+  types_by_key     = { for key in local.keys : key.name => key.type... }
+  conflicting_keys = [for name, types in local.types_by_key : "${name} (${join(", ", distinct(types))})" if length(distinct(types)) > 1]
+  keys_used_twice = concat(
+    try(var.table.hash_key.name == var.table.range_key.name, false) ? ["table"] : [],
+    [for name, index in var.table.indexes : name if try(index.hash_key.name == index.range_key.name, false)],
+  )
+
+  capacity = merge(
+    { table = { read = var.table.read_capacity, write = var.table.write_capacity } },
+    { for name, index in var.table.indexes : "index ${name}" => { read = index.read_capacity, write = index.write_capacity } },
+  )
+
+  customer_key = var.table.encryption.type == "CUSTOMER_MANAGED"
+}
+
+resource "aws_dynamodb_table" "this" {
+  #checkov:skip=CKV_AWS_119:the key is the caller's choice (encryption.type); AWS-owned keys encrypt at rest too and cost nothing
+  #checkov:skip=CKV_AWS_28:on by default with 35 days; a caller may switch it off for data that can be made again
+  #checkov:skip=CKV2_AWS_16:autoscaling only makes sense with provisioned capacity; tables are on-demand unless a caller decides otherwise
+  name           = var.table.name
+  billing_mode   = var.table.billing_mode
+  read_capacity  = var.table.read_capacity
+  write_capacity = var.table.write_capacity
+  hash_key       = var.table.hash_key.name
+  range_key      = try(var.table.range_key.name, null)
+  table_class    = var.table.table_class
+
+  deletion_protection_enabled = var.table.deletion_protection
+
+  # Derived from the keys: DynamoDB refuses an attribute that no key uses, and a key without its attribute.
+  dynamic "attribute" {
+    for_each = local.types_by_key
+    content {
+      name = attribute.key
+      type = attribute.value[0]
+    }
+  }
+
+  dynamic "global_secondary_index" {
+    for_each = var.table.indexes
+    content {
+      name               = global_secondary_index.key
+      hash_key           = global_secondary_index.value.hash_key.name
+      range_key          = try(global_secondary_index.value.range_key.name, null)
+      projection_type    = global_secondary_index.value.projection_type
+      non_key_attributes = global_secondary_index.value.projection_type == "INCLUDE" ? global_secondary_index.value.non_key_attributes : null
+      read_capacity      = global_secondary_index.value.read_capacity
+      write_capacity     = global_secondary_index.value.write_capacity
+    }
+  }
+
+  point_in_time_recovery {
+    enabled                 = var.table.point_in_time_recovery_days > 0
+    recovery_period_in_days = var.table.point_in_time_recovery_days > 0 ? var.table.point_in_time_recovery_days : null
+  }
+
+  # Always stated: a block that vanishes from the configuration would leave the old key in place.
+  server_side_encryption {
+    enabled     = var.table.encryption.type != "AWS_OWNED"
+    kms_key_arn = var.table.encryption.kms_key_arn
+  }
+
+  dynamic "ttl" {
+    for_each = var.table.ttl[*]
+    content {
+      attribute_name = ttl.value.attribute
+      enabled        = ttl.value.enabled
+    }
+  }
+
+  stream_enabled   = var.table.stream_view_type != null
+  stream_view_type = var.table.stream_view_type
+
+  tags = var.table.tags
+
+  # What a validation of the variable can't express, since it may not use locals.
+  lifecycle {
+    precondition {
+      condition     = alltrue([for key in local.keys : contains(["S", "N", "B"], key.type)])
+      error_message = "A key attribute can only be S (string), N (number) or B (binary), and DynamoDB refuses the table otherwise. Wrong: ${join(", ", [for key in local.keys : "${key.name} = ${key.type}" if !contains(["S", "N", "B"], key.type)])}."
+    }
+
+    precondition {
+      condition     = length(local.conflicting_keys) == 0
+      error_message = "One attribute has one type in all keys; DynamoDB refuses the table otherwise. Conflicting: ${join(", ", local.conflicting_keys)}."
+    }
+
+    precondition {
+      condition     = length(local.keys_used_twice) == 0
+      error_message = "A hash key and a range key must be different attributes; DynamoDB refuses the table otherwise. The same in: ${join(", ", local.keys_used_twice)}."
+    }
+
+    precondition {
+      condition     = var.table.billing_mode != "PROVISIONED" || alltrue([for unit in values(local.capacity) : try(unit.read >= 1 && unit.write >= 1, false)])
+      error_message = "PROVISIONED billing needs read_capacity and write_capacity of at least 1 on the table and on every index; DynamoDB refuses the table otherwise. Missing: ${join(", ", [for name, unit in local.capacity : name if !try(unit.read >= 1 && unit.write >= 1, false)])}."
+    }
+
+    precondition {
+      condition     = var.table.billing_mode != "PAY_PER_REQUEST" || alltrue([for unit in values(local.capacity) : unit.read == null && unit.write == null])
+      error_message = "read_capacity and write_capacity have no meaning with PAY_PER_REQUEST, and DynamoDB refuses them. Remove them from: ${join(", ", [for name, unit in local.capacity : name if unit.read != null || unit.write != null])}; or set billing_mode = \"PROVISIONED\"."
+    }
+
+    precondition {
+      condition     = var.table.ttl == null || !contains([for key in local.keys : key.name if key.type != "N"], try(var.table.ttl.attribute, ""))
+      error_message = "table.ttl.attribute \"${try(var.table.ttl.attribute, "")}\" is a key that is not a number: TTL reads epoch seconds from a number (N), so DynamoDB would never expire anything."
+    }
+  }
+}

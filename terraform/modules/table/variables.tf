@@ -1,0 +1,157 @@
+variable "table" {
+  description = <<-EOT
+    The table and all that belongs to it.
+
+    - `name`: table name, unique in the account and region.
+    - `hash_key`, `range_key`: key attributes as `{ name, type }`, type `S`, `N` or `B`.
+    - `indexes`: global secondary indexes by name: keys, `projection_type` (`ALL`, `KEYS_ONLY`, `INCLUDE`),
+      `non_key_attributes` (with `INCLUDE` only), capacity (with `PROVISIONED` only).
+    - `billing_mode`: `PAY_PER_REQUEST` or `PROVISIONED`; the latter needs `read_capacity` and `write_capacity`,
+      on the table and on each index.
+    - `point_in_time_recovery_days`: how far back the table can be restored, 1 to 35; 0 switches recovery off.
+    - `ttl`: attribute holding the expiry in epoch seconds. To stop expiry keep the attribute and set
+      `enabled = false`: DynamoDB wants its name to switch it off, and the provider ignores a block that vanished.
+    - `encryption`: `AWS_OWNED` (free), `AWS_MANAGED` (`aws/dynamodb` key) or `CUSTOMER_MANAGED` with `kms_key_arn`.
+    - `stream_view_type`: `KEYS_ONLY`, `NEW_IMAGE`, `OLD_IMAGE` or `NEW_AND_OLD_IMAGES`; null for no stream.
+    - `deletion_protection`: DynamoDB then refuses to delete the table, whoever asks.
+    - `table_class`: `STANDARD` or `STANDARD_INFREQUENT_ACCESS`.
+    - `tags`: tags of the table.
+  EOT
+  nullable    = false
+
+  type = object({
+    name      = string
+    hash_key  = object({ name = string, type = string })
+    range_key = optional(object({ name = string, type = string }))
+
+    indexes = optional(map(object({
+      hash_key           = object({ name = string, type = string })
+      range_key          = optional(object({ name = string, type = string }))
+      projection_type    = optional(string, "ALL")
+      non_key_attributes = optional(set(string), [])
+      read_capacity      = optional(number)
+      write_capacity     = optional(number)
+    })), {})
+
+    billing_mode   = optional(string, "PAY_PER_REQUEST")
+    read_capacity  = optional(number)
+    write_capacity = optional(number)
+
+    point_in_time_recovery_days = optional(number, 35)
+    ttl                         = optional(object({ attribute = string, enabled = optional(bool, true) }))
+    encryption                  = optional(object({ type = optional(string, "AWS_OWNED"), kms_key_arn = optional(string) }), {})
+    stream_view_type            = optional(string)
+    deletion_protection         = optional(bool, true)
+    table_class                 = optional(string, "STANDARD")
+    tags                        = optional(map(string), {})
+  })
+
+  validation {
+    condition     = can(regex("^[a-zA-Z0-9_.-]{3,255}$", var.table.name))
+    error_message = "table.name is \"${var.table.name}\": DynamoDB takes 3 to 255 letters, digits, '_', '.' and '-', and refuses to create the table otherwise."
+  }
+
+  validation {
+    condition     = length(var.table.indexes) <= 20
+    error_message = "table.indexes has ${length(var.table.indexes)} indexes: DynamoDB's default quota is 20 a table, and it refuses the table beyond."
+  }
+
+  validation {
+    condition     = alltrue([for name in keys(var.table.indexes) : can(regex("^[a-zA-Z0-9_.-]{3,255}$", name))])
+    error_message = "An index name is 3 to 255 letters, digits, '_', '.' and '-'; DynamoDB refuses: ${join(", ", [for name in keys(var.table.indexes) : "\"${name}\"" if !can(regex("^[a-zA-Z0-9_.-]{3,255}$", name))])}."
+  }
+
+  validation {
+    condition     = alltrue([for index in var.table.indexes : contains(["ALL", "KEYS_ONLY", "INCLUDE"], index.projection_type)])
+    error_message = "projection_type of an index is ALL, KEYS_ONLY or INCLUDE; DynamoDB refuses: ${join(", ", [for name, index in var.table.indexes : "${name} = ${index.projection_type}" if !contains(["ALL", "KEYS_ONLY", "INCLUDE"], index.projection_type)])}."
+  }
+
+  validation {
+    condition     = alltrue([for index in var.table.indexes : (index.projection_type == "INCLUDE") == (length(index.non_key_attributes) > 0)])
+    error_message = "non_key_attributes goes with projection_type INCLUDE, and INCLUDE needs at least one; DynamoDB refuses the index otherwise. Wrong: ${join(", ", [for name, index in var.table.indexes : name if(index.projection_type == "INCLUDE") != (length(index.non_key_attributes) > 0)])}."
+  }
+
+  validation {
+    condition     = contains(["PAY_PER_REQUEST", "PROVISIONED"], var.table.billing_mode)
+    error_message = "table.billing_mode is \"${var.table.billing_mode}\": DynamoDB knows PAY_PER_REQUEST and PROVISIONED."
+  }
+
+  validation {
+    condition     = var.table.point_in_time_recovery_days == floor(var.table.point_in_time_recovery_days) && var.table.point_in_time_recovery_days >= 0 && var.table.point_in_time_recovery_days <= 35
+    error_message = "table.point_in_time_recovery_days is ${var.table.point_in_time_recovery_days}: DynamoDB keeps 1 to 35 whole days and refuses any other window (0 switches recovery off)."
+  }
+
+  validation {
+    condition     = var.table.ttl == null || can(regex("^.{1,255}$", var.table.ttl.attribute))
+    error_message = "table.ttl.attribute is \"${try(var.table.ttl.attribute, "")}\": DynamoDB wants a name of 1 to 255 characters, also to switch expiry off."
+  }
+
+  validation {
+    condition     = contains(["AWS_OWNED", "AWS_MANAGED", "CUSTOMER_MANAGED"], var.table.encryption.type)
+    error_message = "table.encryption.type is \"${var.table.encryption.type}\": use AWS_OWNED, AWS_MANAGED or CUSTOMER_MANAGED."
+  }
+
+  validation {
+    condition     = (var.table.encryption.type == "CUSTOMER_MANAGED") == (var.table.encryption.kms_key_arn != null)
+    error_message = "table.encryption.kms_key_arn goes with type CUSTOMER_MANAGED and with no other (type is \"${var.table.encryption.type}\"): DynamoDB would encrypt with another key than you expect."
+  }
+
+  validation {
+    condition     = var.table.encryption.kms_key_arn == null || can(regex("^arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/.+$", var.table.encryption.kms_key_arn))
+    error_message = "table.encryption.kms_key_arn is \"${coalesce(var.table.encryption.kms_key_arn, "null")}\": give the key's ARN (arn:…:kms:<region>:<account>:key/<id>); policies can't be written for an alias or a bare id."
+  }
+
+  validation {
+    condition     = var.table.stream_view_type == null || contains(["KEYS_ONLY", "NEW_IMAGE", "OLD_IMAGE", "NEW_AND_OLD_IMAGES"], coalesce(var.table.stream_view_type, "-"))
+    error_message = "table.stream_view_type is \"${coalesce(var.table.stream_view_type, "null")}\": DynamoDB knows KEYS_ONLY, NEW_IMAGE, OLD_IMAGE and NEW_AND_OLD_IMAGES (null for no stream)."
+  }
+
+  validation {
+    condition     = contains(["STANDARD", "STANDARD_INFREQUENT_ACCESS"], var.table.table_class)
+    error_message = "table.table_class is \"${var.table.table_class}\": DynamoDB knows STANDARD and STANDARD_INFREQUENT_ACCESS."
+  }
+}
+
+variable "alarms" {
+  description = <<-EOT
+    Alarms of the table. Each number is how many events in one period raise the alarm; 0 leaves that alarm out.
+
+    - `enabled`: false makes none.
+    - `actions`, `ok_actions`: ARNs told when an alarm goes off and when it is over.
+    - `period_seconds`: length of a period.
+    - `read_throttle_events`, `write_throttle_events`: throttled reads and writes, of the table and of each index.
+    - `system_errors`: DynamoDB's own faults (HTTP 500), one alarm for each of `system_error_operations`: the metric
+      exists by operation only, so name the operations that are really called.
+    - `conditional_check_failures`: writes refused by their condition. Normal where conditions guard against
+      overwriting, hence off.
+  EOT
+  nullable    = false
+  default     = {}
+
+  type = object({
+    enabled                    = optional(bool, true)
+    actions                    = optional(set(string), [])
+    ok_actions                 = optional(set(string), [])
+    period_seconds             = optional(number, 300)
+    read_throttle_events       = optional(number, 1)
+    write_throttle_events      = optional(number, 1)
+    system_errors              = optional(number, 1)
+    system_error_operations    = optional(set(string), ["GetItem", "PutItem", "Query", "UpdateItem", "DeleteItem"])
+    conditional_check_failures = optional(number, 0)
+  })
+
+  validation {
+    condition     = contains([60, 300, 900, 3600], var.alarms.period_seconds)
+    error_message = "alarms.period_seconds is ${var.alarms.period_seconds}: use 60, 300, 900 or 3600; DynamoDB reports once a minute, and CloudWatch refuses an alarm on anything finer."
+  }
+
+  validation {
+    condition     = alltrue([for number in [var.alarms.read_throttle_events, var.alarms.write_throttle_events, var.alarms.system_errors, var.alarms.conditional_check_failures] : number >= 0])
+    error_message = "An alarm threshold can't be negative: the alarm would never be over. Use 0 to leave an alarm out."
+  }
+
+  validation {
+    condition     = length(setsubtract(var.alarms.system_error_operations, local.data_operations)) == 0
+    error_message = "alarms.system_error_operations: DynamoDB has no metric for ${join(", ", setsubtract(var.alarms.system_error_operations, local.data_operations))}, so the alarm could never go off. Use some of: ${join(", ", local.data_operations)}."
+  }
+}

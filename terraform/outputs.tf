@@ -1,0 +1,53 @@
+output "api" {
+  description = "The HTTP API: its id, its URL and how callers are authorised; null when every system is off."
+  value       = local.api
+}
+
+output "systems" {
+  description = "What was made, by system. `policy_documents` (JSON) let other roles use its tables; review them before granting anything."
+  value = {
+    for name, system in local.systems : name => {
+      function_name    = system.function.name
+      function_arn     = system.function.arn
+      alias_name       = system.function.alias_name
+      alias_arn        = system.function.alias_arn
+      function_version = system.function.version
+      log_group_name   = system.function.log_group_name
+      role_name        = system.function.role_name
+      role_arn         = system.function.role_arn
+      persistence      = local.persistence[name]
+      tables           = { for logical, table in system.tables : logical => { name = table.name, arn = table.arn } }
+      policy_documents = system.policy_documents
+      routes           = module.http_api[0].routes[name]
+    }
+  }
+}
+
+output "alarm_topic_arn" {
+  description = "The SNS topic that alarms go to; null without alarms."
+  value       = one(local.alarm_topic_arns)
+}
+
+output "verification" {
+  description = "What verification checks after an apply: where things are, what they are declared to be, and the budgets."
+  value = {
+    region  = var.aws_region
+    api     = local.api
+    budgets = var.budgets
+    systems = {
+      for name, system in local.systems : name => {
+        function_name    = system.function.name
+        alias_name       = system.function.alias_name
+        function_version = system.function.version
+        code_sha256      = system.function.code_sha256
+        log_group_name   = system.function.log_group_name
+        persistence      = local.persistence[name]
+        tables           = { for logical, table in system.tables : logical => table.declared }
+      }
+    }
+  }
+}
+
+locals {
+  api = one([for api in module.http_api : { id = api.id, url = api.url, auth = var.api_auth }])
+}
