@@ -3,6 +3,7 @@
 SHELL  := /bin/sh
 PYTHON ?= python3
 ENV    := local
+CHECKOV := checkov==3.3.30
 RUN    := .venv/bin/python -m scripts
 
 .DEFAULT_GOAL := help
@@ -63,8 +64,14 @@ format: .venv/test ## Format Python and Terraform
 bench-cold: .venv/test ## Measure cold starts beside boto3 and Powertools
 	@$(RUN).bench_cold
 
-lock: .venv/test ## Lock the dependencies of pyproject.toml anew
-	@.venv/bin/python -m scripts.lock
+COMPILE := .build/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
+  --no-header --no-emit-index-url
+
+lock: .venv/made ## Lock the dependencies of pyproject.toml anew
+	@.venv/bin/python -m venv .build/lock && .build/lock/bin/pip install --quiet 'uv>=0.9'
+	@$(COMPILE) pyproject.toml -o requirements/run.txt
+	@$(COMPILE) pyproject.toml --extra test --extra bench -c requirements/run.txt -o requirements/test.txt
+	@echo '$(CHECKOV)' | $(COMPILE) - -o requirements/scan.txt
 
 clean: down ## Remove everything that was generated
 	@rm -rf .build .venv .venv-scan

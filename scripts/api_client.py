@@ -81,10 +81,10 @@ class ApiClient:
         )
 
     def _signed(self, method: str, path: str, headers: dict[str, str], payload: bytes | None) -> dict[str, str]:
-        request = AWSRequest(
-            method, f"{self.url}{path}", headers={**headers, "host": self._host}, data=payload or b""
-        )
+        request = AWSRequest(method, f"{self.url}{path}", headers={**headers, "host": self._host}, data=payload or b"")
         credentials = boto3.Session().get_credentials()
+        if credentials is None:
+            raise CommandError("no AWS credentials to sign the API's requests with.", "Sign in first.")
         SigV4Auth(credentials, "execute-api", self._region).add_auth(request)
         return dict(request.headers.items())
 

@@ -35,7 +35,9 @@ def main(
                 if "stale" in error.message.lower():
                     opened.plan_file.unlink(missing_ok=True)
                     raise CommandError(
-                        "the state has changed since this plan was made.", f"Run `make plan ENV={env}` again.", EXIT_FAILED
+                        "the state has changed since this plan was made.",
+                        f"Run `make plan ENV={env}` again.",
+                        EXIT_FAILED,
                     ) from error
                 raise
         else:

@@ -43,7 +43,7 @@ def use(environment: Environment) -> None:
 def client(service: str, **settings: Any) -> Any:
     """A boto3 client that answers or fails soon: what an operator's command waits for, not a batch job."""
     config = Config(connect_timeout=5, read_timeout=60, retries={"mode": "standard", "max_attempts": 4}, **settings)
-    return boto3.client(service, config=config)  # type: ignore[call-overload]
+    return boto3.client(service, config=config)
 
 
 def account_id(environment: Environment) -> str:

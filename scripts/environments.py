@@ -19,9 +19,10 @@ import jinja2
 from scripts import paths
 from scripts.console import CommandError, one_line
 
+BOOTSTRAP_STATE_KEY = "bootstrap/terraform.tfstate"
 # Set from the environment's name and its [aws] part, so that they stand in one place.
 DERIVED_VARIABLES = ("environment", "aws_region")
-_PARTS = {
+_PARTS: dict[str, dict[str, type] | None] = {
     "aws": {"region": str, "account_id": str, "profile": str, "embedded": bool},
     "state": {"bucket": str, "key": str},
     "variables": None,
@@ -103,13 +104,13 @@ def render(environment: Environment, account_id: str, bucket: str) -> dict[str, 
             directory / "bootstrap.tfvars", "terraform.tfvars.j2", {"source": source, "variables": bootstrap_variables}
         ),
         "bootstrap_backend": _write(
-            directory / "bootstrap.backend.hcl", "backend.hcl.j2", backend | {"key": "bootstrap/terraform.tfstate"}
+            directory / "bootstrap.backend.hcl", "backend.hcl.j2", backend | {"key": BOOTSTRAP_STATE_KEY}
         ),
     }
 
 
 def process_environment(environment: Environment, client: Mapping[str, str]) -> dict[str, str]:
-    """What Terraform and boto3 get to see: the caller's environment, or the embedded AWS and nothing of the caller's."""
+    """What Terraform and boto3 get to see: the caller's environment, or the embedded AWS and no AWS_… of the caller."""
     if not environment.embedded:
         return {**os.environ, **({"AWS_PROFILE": environment.profile} if environment.profile else {})}
     return {name: value for name, value in os.environ.items() if not name.startswith("AWS_")} | dict(client)
@@ -128,7 +129,9 @@ def _check(stated: dict[str, Any], file: Path) -> None:
         if part not in _PARTS or not isinstance(keys, dict):
             raise CommandError(f"{where}: {part!r} is not a part of an environment.", f"Use {_or(_PARTS)}.")
         allowed = _PARTS[part]
-        for key, value in keys.items() if allowed else ():
+        if allowed is None:
+            continue
+        for key, value in keys.items():
             if key not in allowed:
                 raise CommandError(f"{where}: [{part}] has no setting {key!r}.", f"Use {_or(allowed)}.")
             if not isinstance(value, allowed[key]):

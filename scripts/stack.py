@@ -6,7 +6,7 @@ Every step can be repeated: whatever was interrupted, the next run finds out wha
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -96,6 +96,19 @@ def bootstrap(stack: Stack) -> None:
         plan_file.unlink(missing_ok=True)
 
 
+def forget_interrupted_runs(stack: Stack) -> None:
+    """Removes what a killed Terraform left: its lock on the state, and a state that it could not save.
+
+    Only for the embedded AWS, which nobody but this checkout uses, and only under `exclusive`.
+    """
+    s3 = aws.client("s3")
+    for key in (stack.environment.state_key, environments.BOOTSTRAP_STATE_KEY):
+        with suppress(s3.exceptions.NoSuchBucket):
+            s3.delete_object(Bucket=stack.state_bucket, Key=f"{key}.tflock")
+    for root in (paths.TERRAFORM_ROOT, paths.BOOTSTRAP_ROOT):
+        (root / "errored.tfstate").unlink(missing_ok=True)
+
+
 def initialise(stack: Stack) -> None:
     with step("terraform init"):
         try:
@@ -113,9 +126,7 @@ def plan(stack: Stack, title: str = "terraform plan", *, destroy: bool = False) 
     """Plans into the environment's plan file; True when there are changes to apply."""
     with step(title) as progress, _explained(stack):
         try:
-            return stack.terraform.plan_to(
-                stack.plan_file, stack.files["variables"], progress, destroy=destroy
-            )
+            return stack.terraform.plan_to(stack.plan_file, stack.files["variables"], progress, destroy=destroy)
         except BaseException:
             stack.plan_file.unlink(missing_ok=True)
             raise

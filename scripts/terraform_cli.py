@@ -117,7 +117,7 @@ class Terraform(python_terraform.Terraform):  # type: ignore[misc]
         }
         super().__init__(working_dir=str(root), terraform_bin_path=binary())
 
-    def read_state_file(self, file_path: str | None = None) -> None:
+    def read_state_file(self, file_path: str | None = None) -> None:  # noqa: ARG002  python-terraform's signature
         self.tfstate = None
 
     def cmd(self, cmd: str, *args: str, on_event: Callable[[dict[str, Any]], None] | None = None, **kwargs: Any) -> Any:
@@ -141,8 +141,7 @@ class Terraform(python_terraform.Terraform):  # type: ignore[misc]
         lines: list[str] = []
 
         def read() -> None:
-            assert process.stdout is not None
-            for line in process.stdout:
+            for line in process.stdout or ():
                 lines.append(line)
                 try:
                     on_event(json.loads(line))

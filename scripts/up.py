@@ -31,6 +31,7 @@ def main(
         fresh = _start()
         try:
             applied = stack.open_stack(environment.name)
+            stack.forget_interrupted_runs(applied)
             stack.bootstrap(applied)
             stack.initialise(applied)
             changes = stack.plan(applied)
@@ -53,7 +54,7 @@ def main(
     verify.require_passed(checks)
 
 
-def applyapply_marker() -> Path:
+def apply_marker() -> Path:
     """Stands while an apply runs: when it is found, Terraform may have been killed before it saved the state."""
     return paths.BUILD / ENVIRONMENT / "apply-under-way"
 

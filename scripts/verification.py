@@ -5,10 +5,11 @@ reason. Checks of one system depend on each other in their order: after a failed
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 from threading import Barrier
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -41,10 +42,10 @@ class Check(NamedTuple):
 
 class Outcome(NamedTuple):
     detail: str
-    figures: dict[str, float] = {}
+    figures: Mapping[str, float] = MappingProxyType({})
 
 
-class _Skip(Exception):
+class _Skip(Exception):  # noqa: N818  an outcome, not an error
     """The check does not apply; the text says why."""
 
 
@@ -108,7 +109,7 @@ def _run(system: str, name: str, action: Callable[[], Outcome]) -> Check:
         outcome, status = Outcome(f"{error.message} {error.next_step}".strip()), FAILED
     except (BotoCoreError, ClientError) as error:
         outcome, status = Outcome(str(error)), FAILED
-    return Check(system, name, status, outcome.detail, time.monotonic() - started, outcome.figures)
+    return Check(system, name, status, outcome.detail, time.monotonic() - started, dict(outcome.figures))
 
 
 def _failed(message: str) -> CommandError:
@@ -127,7 +128,9 @@ def _table_as_declared(declared: dict[str, Any]) -> Outcome:
         raise _failed("; ".join(inactive + wrong))
     window = declared["point_in_time_recovery_days"]
     indexes = f", {len(declared['indexes'])} index{'' if len(declared['indexes']) == 1 else 'es'}"
-    return Outcome(f"ACTIVE as declared: {declared['billing_mode']}{indexes}, PITR {f'{window} d' if window else 'off'}")
+    return Outcome(
+        f"ACTIVE as declared: {declared['billing_mode']}{indexes}, PITR {f'{window} d' if window else 'off'}"
+    )
 
 
 def _actual_table(name: str) -> dict[str, Any]:
@@ -263,7 +266,8 @@ def _cold_start(
         for answer in fresh:
             answer.expect(200)
         started = [
-            report for report in _reports_of(declared["log_group_name"], began, fresh).values()
+            report
+            for report in _reports_of(declared["log_group_name"], began, fresh).values()
             if report.init_milliseconds is not None
         ]
         if not started:  # environments that somebody else's calls had started

@@ -5,7 +5,7 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
-from xml.etree import ElementTree  # noqa: S405  only written, never parsed
+from xml.etree import ElementTree
 
 import typer
 from rich.table import Table
@@ -14,9 +14,13 @@ from scripts import paths, stack, verification
 from scripts.build_lambdas import MANIFEST
 from scripts.console import EXIT_FAILED, CommandError, out, run, step
 from scripts.stack import Stack
-from scripts.verification import FAILED, PASSED, Check
+from scripts.verification import FAILED, PASSED, SKIPPED, Check
 
-_SHOWN = {PASSED: "[green]passed[/green]", FAILED: "[red]FAILED[/red]", verification.SKIPPED: "[yellow]skipped[/yellow]"}
+_SHOWN = {
+    PASSED: "[green]passed[/green]",
+    FAILED: "[red]FAILED[/red]",
+    SKIPPED: "[yellow]skipped[/yellow]",
+}
 
 
 def verify(applied: Stack, outputs: dict[str, Any], only: str = "") -> list[Check]:
@@ -34,7 +38,9 @@ def verify(applied: Stack, outputs: dict[str, Any], only: str = "") -> list[Chec
         if only in ("", system):
             with step(f"verify {system}") as progress:
                 checks += verification.verify_system(system, settings, declared, manifest, progress)
-    checks.append(verification.no_changes(lambda: stack.plan(applied, "verify the next plan"), lambda: stack.summary(applied)))
+    checks.append(
+        verification.no_changes(lambda: stack.plan(applied, "verify the next plan"), lambda: stack.summary(applied))
+    )
     applied.plan_file.unlink(missing_ok=True)
     directory = applied.environment.build_dir
     report = as_json(applied, checks, began)
@@ -78,7 +84,7 @@ def _junit(environment: str, checks: list[Check]) -> "ElementTree.ElementTree[El
         name=f"verify {environment}",
         tests=str(len(checks)),
         failures=count[FAILED],
-        skipped=count[verification.SKIPPED],
+        skipped=count[SKIPPED],
         time=f"{sum(check.seconds for check in checks):.3f}",
     )
     for check in checks:
@@ -87,7 +93,7 @@ def _junit(environment: str, checks: list[Check]) -> "ElementTree.ElementTree[El
         )
         if check.status == FAILED:
             ElementTree.SubElement(case, "failure", message=check.detail)
-        elif check.status == verification.SKIPPED:
+        elif check.status == SKIPPED:
             ElementTree.SubElement(case, "skipped", message=check.detail)
         else:
             ElementTree.SubElement(case, "system-out").text = check.detail

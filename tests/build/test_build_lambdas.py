@@ -147,4 +147,6 @@ def test_third_party_packages_are_locked_wheels_for_the_architecture(
 @pytest.mark.skipif(not build_lambdas.systems(), reason="no function in this checkout")
 def test_the_functions_of_this_repository_are_small(tmp_path: Path) -> None:
     manifest = build_lambdas.build(target=tmp_path / "out")
-    assert {name: entry["size_bytes"] for name, entry in manifest["functions"].items() if entry["size_bytes"] > 30_000} == {}
+    assert {
+        name: entry["size_bytes"] for name, entry in manifest["functions"].items() if entry["size_bytes"] > 30_000
+    } == {}
