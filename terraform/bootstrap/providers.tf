@@ -1,0 +1,10 @@
+provider "aws" {
+  region              = var.aws_region
+  allowed_account_ids = var.aws_account_id[*]
+
+  default_tags {
+    tags = merge({ Purpose = "terraform-state", ManagedBy = "terraform" }, var.tags)
+  }
+}
+
+data "aws_partition" "current" {}
