@@ -1,0 +1,27 @@
+"""Time as it is stored and shown: UTC, ISO 8601 with microseconds in fixed width, so that text order is time order."""
+
+from __future__ import annotations
+
+import time
+from decimal import Decimal
+
+
+def now() -> int:
+    """Microseconds since the epoch."""
+    return time.time_ns() // 1000
+
+
+def text(microseconds: int) -> str:
+    """2026-11-21T03:47:12.000000Z"""
+    seconds, rest = divmod(microseconds, 1_000_000)
+    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{rest:06d}Z"
+
+
+def seconds_up(microseconds: int) -> int:
+    """Whole epoch seconds, rounded up: what a TTL attribute holds."""
+    return -(-microseconds // 1_000_000)
+
+
+def is_past(ttl: object) -> bool:
+    """Whether an item with this TTL attribute is expired, deleted or not. Like DynamoDB, only numbers count."""
+    return isinstance(ttl, (int, Decimal)) and ttl * 1_000_000 <= now()

@@ -1,0 +1,203 @@
+"""Calls to DynamoDB: signed, over one connection, retried within the time that the invocation has left."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+
+from common.credentials import CredentialSource
+from common.errors import Refused, TableError, Throttled, Unavailable
+from common.http_connection import Connection
+from common.signature import signed_headers
+from common.table import Usage
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Any
+
+CONNECT_SECONDS = 1.0
+READ_SECONDS = 3.0
+FIRST_PAUSE_SECONDS = 0.025
+LONGEST_PAUSE_SECONDS = 1.0
+MAXIMUM_ATTEMPTS = 10
+# For callers outside an invocation, such as tests
+DEFAULT_SECONDS = 10.0
+
+_THROTTLED = {
+    "ProvisionedThroughputExceeded",
+    "ProvisionedThroughputExceededException",
+    "RequestLimitExceeded",
+    "ThrottlingError",
+    "ThrottlingException",
+}
+_PASSING = {
+    "InternalServerError",
+    "ServiceUnavailable",
+    "TransactionConflict",
+    "TransactionConflictException",
+    "TransactionInProgressException",
+}
+_CLOCK = {"InvalidSignatureException", "RequestExpired", "RequestTimeTooSkewed", "SignatureDoesNotMatch"}
+_CREDENTIALS = {"ExpiredToken", "ExpiredTokenException", "InvalidClientTokenId", "UnrecognizedClientException"}
+_SUFFIXES = {"cn-": "amazonaws.com.cn", "us-iso-": "c2s.ic.gov", "us-isob-": "sc2s.sgov.gov"}
+
+
+class ServiceError(Refused):
+    """DynamoDB's own error. `unsure`: an earlier attempt may have been carried out although its answer was lost."""
+
+    def __init__(self, code: str, message: str, answer: Mapping[str, Any], unsure: bool) -> None:
+        super().__init__(f"{code}: {message}")
+        self.code = code
+        self.message = message
+        self.answer = answer
+        self.unsure = unsure
+
+
+class _Failure(Exception):  # noqa: N818
+    """One attempt that is worth another."""
+
+    def __init__(self, cause: TableError, *, unsure: bool = False, at_once: bool = False) -> None:
+        self.cause = cause
+        self.unsure = unsure
+        self.at_once = at_once
+
+
+class DynamoDBClient:
+    """One client an execution environment; it serves one invocation at a time, as Lambda does."""
+
+    def __init__(self, environment: Mapping[str, str], sleep: Callable[[float], None] = time.sleep) -> None:
+        region = environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION")
+        if not region:
+            raise RuntimeError("AWS_REGION is not set: Lambda sets it; elsewhere name the tables' region in it")
+        suffix = next((suffix for prefix, suffix in _SUFFIXES.items() if region.startswith(prefix)), "amazonaws.com")
+        self._region = region
+        self._connection = Connection(
+            environment.get("AWS_ENDPOINT_URL_DYNAMODB")
+            or environment.get("AWS_ENDPOINT_URL")
+            or f"https://dynamodb.{region}.{suffix}"
+        )
+        self._connection.path = "/"
+        self._credentials = CredentialSource(environment)
+        self._sleep = sleep
+        self._skew = 0.0
+        self._deadline: float | None = None
+        self.usage = Usage()
+
+    def begin(self, deadline: float | None) -> None:
+        """A new invocation, with the time.monotonic() by which its last attempt must have ended."""
+        self._deadline = deadline
+        self.usage = Usage()
+
+    def warm(self) -> None:
+        """Connect ahead of the first call: init runs with a full CPU whatever the function's memory is."""
+        try:
+            self._connection.open(CONNECT_SECONDS)
+        except OSError:
+            self._connection.close()  # the first call tries again, and reports
+
+    def forget(self) -> None:
+        """Drop what must not outlive a snapshot: the connection, the credentials and what was learned of the clock."""
+        self._connection.close()
+        self._credentials.forget()
+        self._skew = 0.0
+
+    def call(self, operation: str, payload: Mapping[str, Any]) -> dict[str, Any]:
+        """DynamoDB's answer. Raises ServiceError, or Throttled or Unavailable when the time or the attempts run out."""
+        body = json.dumps(payload, separators=(",", ":")).encode()
+        deadline = self._deadline or time.monotonic() + DEFAULT_SECONDS
+        unsure = False
+        for attempt in range(MAXIMUM_ATTEMPTS):
+            try:
+                return self._attempt(operation, body, deadline, unsure)
+            except _Failure as failure:
+                if attempt == MAXIMUM_ATTEMPTS - 1:
+                    raise failure.cause from failure
+                unsure = unsure or failure.unsure
+                if not failure.at_once:
+                    self.pause(attempt, failure.cause)
+            self.usage.retries += 1
+        raise AssertionError("unreachable: the last attempt returns or raises")
+
+    def pause(self, attempt: int, cause: TableError) -> None:
+        """Wait before another attempt (capped exponential backoff, full jitter); raises `cause` when time is up."""
+        longest = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2**attempt)
+        # os.urandom, since environments restored from one snapshot share the state of a seeded generator
+        seconds = longest * int.from_bytes(os.urandom(4), "big") / 2**32
+        if self._deadline is not None and time.monotonic() + seconds >= self._deadline:
+            raise cause
+        self._sleep(seconds)
+
+    def _attempt(self, operation: str, body: bytes, deadline: float, unsure: bool) -> dict[str, Any]:
+        remaining = deadline - time.monotonic()
+        if remaining <= 0:
+            raise Unavailable("no time left for a call to DynamoDB")
+        connection = self._connection
+        headers = signed_headers(
+            connection.authority, self._region, self._credentials.get(), operation, body, time.time() + self._skew
+        )
+        self.usage.calls += 1
+        try:
+            connection.open(min(CONNECT_SECONDS, remaining))
+        except OSError as error:
+            raise _Failure(Unavailable(f"can't connect to {connection.authority}: {error!r}")) from error
+        try:
+            status, received, content = connection.exchange("POST", headers, body, min(READ_SECONDS, remaining))
+            answer = self._checked(received, content)
+        except (OSError, ValueError) as error:
+            raise _Failure(Unavailable(f"no answer to {operation}: {error!r}"), unsure=True) from error
+        if status == 200:
+            self._count(operation, answer.get("ConsumedCapacity"))
+            return answer
+        raise self._error(status, received, answer, unsure)
+
+    def _checked(self, received: Mapping[str, str], content: bytes) -> dict[str, Any]:
+        if checksum := received.get("x-amz-crc32"):
+            from binascii import crc32
+
+            if crc32(content) != int(checksum):
+                raise ValueError("checksum of the answer does not match")
+        answer = json.loads(content or b"{}")
+        if not isinstance(answer, dict):
+            raise ValueError("the answer is no JSON object")
+        return answer
+
+    def _error(
+        self, status: int, received: Mapping[str, str], answer: Mapping[str, Any], unsure: bool
+    ) -> ServiceError | _Failure:
+        code = str(answer.get("__type", status)).rpartition("#")[2]
+        message = str(answer.get("message") or answer.get("Message") or "")
+        error = ServiceError(code, message, answer, unsure)
+        reasons = {str(reason.get("Code")) for reason in answer.get("CancellationReasons") or ()}
+        if reasons & {"ConditionalCheckFailed", "ValidationError", "ItemCollectionSizeLimitExceeded"}:
+            return error
+        if code in _THROTTLED or reasons & _THROTTLED:
+            return _Failure(Throttled(str(error)))
+        if code in _PASSING or reasons & _PASSING or status >= 500:
+            return _Failure(Unavailable(str(error)), unsure=status >= 500)
+        if code in _CLOCK and self._adjust_clock(received.get("date", "")):
+            return _Failure(error, at_once=True)
+        if code in _CREDENTIALS and self._credentials.renew():
+            return _Failure(error, at_once=True)
+        return error
+
+    def _adjust_clock(self, date: str) -> bool:
+        """Take over the service's clock; False when it agrees with ours: then the signature is wrong, not the time."""
+        from email.utils import parsedate_to_datetime
+
+        try:
+            skew = parsedate_to_datetime(date).timestamp() - time.time()
+        except ValueError:
+            return False
+        changed = abs(skew - self._skew) > 30
+        if changed:
+            self._skew = skew
+        return changed
+
+    def _count(self, operation: str, consumed: Any) -> None:
+        units = sum(one["CapacityUnits"] for one in ([consumed] if isinstance(consumed, dict) else consumed or ()))
+        if operation in ("GetItem", "BatchGetItem", "Query"):
+            self.usage.read_units += units
+        else:
+            self.usage.write_units += units

@@ -1,0 +1,147 @@
+"""One kept-alive HTTP/1.1 connection over a socket.
+
+Not http.client: that imports the email package and ssl, which together cost more than everything else
+a cold start does here. What DynamoDB and the credentials endpoint need of HTTP is little.
+"""
+
+from __future__ import annotations
+
+import socket
+import time
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from ssl import SSLContext
+    from typing import BinaryIO
+
+# A connection that was idle for longer is looked at before it is used again
+_TRUSTED_IDLE_SECONDS = 5.0
+_LONGEST_LINE = 65_536
+
+
+class Connection:
+    """Every method raises OSError when the network fails; the connection is then closed and may be opened again."""
+
+    def __init__(self, url: str) -> None:
+        scheme, _, rest = url.partition("://")
+        authority, _, path = rest.partition("/")
+        if scheme not in ("http", "https") or not authority or "@" in authority:
+            raise ValueError(f"{url} is no http or https address; it looks like https://host:port")
+        host, colon, port = authority.rpartition(":")
+        if not colon or port.endswith("]"):
+            host, port = authority, ""
+        self.secure = scheme == "https"
+        self.host = host.strip("[]")
+        self.port = int(port or (443 if self.secure else 80))
+        self.path = "/" + path
+        self.authority = host if self.port == (443 if self.secure else 80) else authority
+        self._socket: socket.socket | None = None
+        self._reader: BinaryIO | None = None
+        self._context: SSLContext | None = None
+        self._used_at = 0.0
+
+    def open(self, timeout: float) -> None:
+        """Connect unless there is a connection that looks alive."""
+        if self._socket is not None:
+            if time.monotonic() - self._used_at < _TRUSTED_IDLE_SECONDS or _is_silent(self._socket):
+                return
+            self.close()
+        plain = socket.create_connection((self.host, self.port), timeout)
+        try:
+            plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._socket = self._wrap(plain) if self.secure else plain
+        except BaseException:
+            plain.close()
+            raise
+        self._reader = self._socket.makefile("rb")
+        self._used_at = time.monotonic()
+
+    def close(self) -> None:
+        if self._reader is not None:
+            self._reader.close()
+        if self._socket is not None:
+            self._socket.close()
+        self._reader = self._socket = None
+
+    def exchange(
+        self, method: str, headers: Mapping[str, str], body: bytes, timeout: float
+    ) -> tuple[int, dict[str, str], bytes]:
+        """Send one request on the open connection and read its answer: status, headers (lower case), body."""
+        if self._socket is None or self._reader is None:
+            raise ConnectionError("the connection is not open")
+        lines = [f"{method} {self.path} HTTP/1.1"]
+        if "host" not in headers:
+            lines.append(f"host: {self.authority}")
+        lines += [f"{name}: {value}" for name, value in headers.items()]
+        lines.append(f"content-length: {len(body)}\r\n\r\n")
+        try:
+            self._socket.settimeout(timeout)
+            # in one send: a body in a packet of its own waits for the delayed acknowledgement of the first
+            self._socket.sendall("\r\n".join(lines).encode("latin-1") + body)
+            status, received, keep = self._read_head(self._reader)
+            content = self._read_body(self._reader, status, received)
+        except BaseException as error:
+            self.close()
+            if isinstance(error, ValueError):
+                raise ConnectionError(f"an answer that is not HTTP: {error}") from error
+            raise
+        if not keep or ("content-length" not in received and "transfer-encoding" not in received):
+            self.close()
+        self._used_at = time.monotonic()
+        return status, received, content
+
+    def _wrap(self, plain: socket.socket) -> socket.socket:
+        if self._context is None:
+            import ssl
+
+            self._context = ssl.create_default_context()
+        return self._context.wrap_socket(plain, server_hostname=self.host)
+
+    def _read_head(self, reader: BinaryIO) -> tuple[int, dict[str, str], bool]:
+        while True:
+            version, _, rest = _line(reader).partition(" ")
+            status = int(rest[:3])
+            headers: dict[str, str] = {}
+            while line := _line(reader):
+                name, _, value = line.partition(":")
+                headers[name.strip().lower()] = value.strip()
+            if status >= 200:
+                keep = version == "HTTP/1.1" and headers.get("connection", "").lower() != "close"
+                return status, headers, keep
+
+    def _read_body(self, reader: BinaryIO, status: int, headers: Mapping[str, str]) -> bytes:
+        if status in (204, 304):
+            return b""
+        if headers.get("transfer-encoding", "").lower() == "chunked":
+            chunks = []
+            while size := int(_line(reader).partition(";")[0], 16):
+                chunks.append(_exactly(reader, size))
+                _line(reader)
+            while _line(reader):
+                pass
+            return b"".join(chunks)
+        if "content-length" in headers:
+            return _exactly(reader, int(headers["content-length"]))
+        return reader.read()
+
+
+def _is_silent(connected: socket.socket) -> bool:
+    """False when the other side has closed: an idle connection has nothing to read but its end."""
+    import select
+
+    return not select.select([connected], [], [], 0)[0]
+
+
+def _line(reader: BinaryIO) -> str:
+    line = reader.readline(_LONGEST_LINE)
+    if not line.endswith(b"\n"):
+        raise ConnectionError("the connection ended within the head of an answer")
+    return line.rstrip(b"\r\n").decode("latin-1")
+
+
+def _exactly(reader: BinaryIO, size: int) -> bytes:
+    content = reader.read(size)
+    if len(content) < size:
+        raise ConnectionError("the connection ended within the body of an answer")
+    return content

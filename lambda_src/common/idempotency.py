@@ -1,0 +1,94 @@
+"""Creating once however often it is asked for: `Idempotency-Key`, remembered in the transaction that creates.
+
+A marker holds the first answer and a digest of the request. It is scoped by system, route and caller, and lives in
+the one table that all systems share, until its `ttl`.
+"""
+
+from __future__ import annotations
+
+import re
+
+from common import clock
+from common.errors import ConditionFailed, Problem
+from common.events import Answer, bad_header
+from common.exact_json import dumps, loads
+from common.identity import caller
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from common.events import Request
+    from common.table import Change, Database, Table
+
+    # Called with the answer that is about to become true: the changes to make in the same transaction
+    Also = Callable[[Answer], list[Change]]
+
+KEPT_HEADERS = ("etag", "location")
+KEY_REUSED = "urn:problem:idempotency-key-reused"
+
+
+class Idempotency:
+    def __init__(self, database: Database, table_name: str, ttl_seconds: int, system: str) -> None:
+        self._table: Table = database.table(table_name, {"id": "S"})
+        self._ttl_seconds = ttl_seconds
+        self._system = system
+
+    def run(self, request: Request, route: str, body: Any, work: Callable[[Also], Answer]) -> Answer:
+        """`work`'s answer, or the first one if there was one under the request's Idempotency-Key.
+
+        `work` hands its answer to the function it is given and writes the changes it gets back with its own.
+        """
+        key = request.headers.get("idempotency-key")
+        if key is None:
+            return work(lambda _: [])
+        if not re.fullmatch("[ -~]{1,255}", key):
+            raise bad_header("idempotency-key", "must be 1 to 255 printable ASCII characters")
+        marker_id = f"{self._system}#{route}#{_digest([caller(request), key])}"
+        digest = _digest(body)
+        if first := self._first_answer(marker_id, digest):
+            return first
+        try:
+            return work(lambda answer: [self._marker(marker_id, digest, answer)])
+        except ConditionFailed:
+            # the same request ran at the same time and was first
+            if first := self._first_answer(marker_id, digest):
+                return first
+            raise
+
+    def _first_answer(self, marker_id: str, digest: str) -> Answer | None:
+        marker = self._table.get({"id": marker_id})
+        if marker is None or clock.is_past(marker["ttl"]):
+            return None
+        if marker["request"] != digest:
+            raise Problem(
+                409,
+                "this idempotency-key was used with another request; use a new key for a new request",
+                type_=KEY_REUSED,
+            )
+        return Answer(marker["status"], loads(marker["body"]), {**marker["headers"], "idempotency-replayed": "true"})
+
+    def _marker(self, marker_id: str, digest: str, answer: Answer) -> Change:
+        now = clock.now()
+        marker = {
+            "id": marker_id,
+            "ttl": clock.seconds_up(now) + self._ttl_seconds,
+            "request": digest,
+            "status": answer.status,
+            "headers": {name: answer.headers[name] for name in KEPT_HEADERS if name in answer.headers},
+            "body": dumps(answer.body),
+        }
+        return self._table.put(marker, expect={"id": None}, or_expired_at=now // 1_000_000)
+
+
+def _digest(value: Any) -> str:
+    from hashlib import sha256
+
+    return sha256(dumps(_sorted(value)).encode()).hexdigest()
+
+
+def _sorted(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _sorted(value[name]) for name in sorted(value)}
+    return [_sorted(one) for one in value] if isinstance(value, list) else value

@@ -1,0 +1,212 @@
+"""Tables in this process's memory: the rollback mode. They live as long as the execution environment.
+
+What DynamoDB refuses is refused here too, so that switching the mode never changes an answer.
+"""
+
+from __future__ import annotations
+
+from threading import RLock
+
+from common.dynamodb_json import marshal, marshal_item, number, unmarshal, unmarshal_item
+from common.errors import ConditionFailed, ItemTooLarge, Refused
+from common.table import Usage, Writing
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from contextlib import AbstractContextManager
+    from typing import Any
+
+    from common.table import Change, Item, Key, KeySchema
+
+    Rows = dict[tuple[Any, ...], dict[str, Any]]
+
+MAXIMUM_ITEM_BYTES = 400 * 1024
+MAXIMUM_PAGE_BYTES = 1024 * 1024
+MAXIMUM_CHANGES = 100
+MAXIMUM_BATCH = 100
+_MAXIMUM_KEY_BYTES = (2048, 1024)
+
+
+class MemoryDatabase:
+    """A `Database`, see common.table."""
+
+    def __init__(self) -> None:
+        self.lock = RLock()
+        self.tables: dict[str, MemoryTable] = {}
+        self.usage = Usage()
+
+    def begin(self, deadline: float | None) -> None:  # noqa: ARG002 - memory never waits
+        self.usage = Usage()
+
+    def warm(self) -> None:
+        """Nothing to connect to."""
+
+    def forget(self) -> None:
+        """A snapshot keeps what was stored, as it always did in this mode."""
+
+    def table(self, name: str, key: KeySchema, indexes: Mapping[str, KeySchema] | None = None) -> MemoryTable:
+        return self.tables.setdefault(name, MemoryTable(self, name, key, indexes or {}))
+
+    def write(self, changes: Sequence[Change]) -> None:
+        if len(changes) > MAXIMUM_CHANGES:
+            raise Refused(f"{len(changes)} changes: a transaction holds at most {MAXIMUM_CHANGES}")
+        with self.lock:
+            places = [(change, *self.tables[change.table].place(change)) for change in changes]
+            if len({(change.table, key) for change, key, _ in places}) < len(changes):
+                raise Refused("two changes of one transaction are about the same item")
+            failed = [
+                i
+                for i, (change, key, _) in enumerate(places)
+                if not _met(change, self.tables[change.table].rows.get(key))
+            ]
+            if failed:
+                raise ConditionFailed(failed)
+            for change, key, item in places:
+                rows = self.tables[change.table].rows
+                if item is None:
+                    rows.pop(key, None)
+                else:
+                    rows[key] = item
+            self.usage.calls += 1
+
+
+class MemoryTable(Writing):
+    """A `Table`, see common.table. Rows are DynamoDB JSON: nothing stored can be changed from outside."""
+
+    def __init__(self, database: MemoryDatabase, name: str, key: KeySchema, indexes: Mapping[str, KeySchema]) -> None:
+        super().__init__(name, key)
+        self.rows: Rows = {}
+        self._database = database
+        self._indexes = indexes
+
+    def get(self, key: Key) -> Item | None:
+        with self._counted():
+            row = self.rows.get(self._row_key(marshal_item(key)))
+            return unmarshal_item(row) if row else None
+
+    def get_many(self, keys: Sequence[Key]) -> list[Item]:
+        wanted = [self._row_key(marshal_item(key)) for key in keys]
+        if not 0 < len(set(wanted)) == len(wanted) <= MAXIMUM_BATCH:
+            raise Refused(f"a batch holds 1 to {MAXIMUM_BATCH} different keys")
+        with self._counted():
+            return [unmarshal_item(self.rows[key]) for key in wanted if key in self.rows]
+
+    def query(
+        self,
+        partition: Any,
+        *,
+        index: str | None = None,
+        limit: int,
+        after: Key | None = None,
+        between: tuple[Any, Any] | None = None,
+        backwards: bool = False,
+    ) -> tuple[list[Item], Key | None]:
+        schema = self._indexes[index] if index else self._key
+        names = list(schema)
+        order = [*names[1:], *self._key]
+        self._check_key({names[0]: marshal(partition)}, {names[0]: schema[names[0]]})
+        with self._counted():
+            rows = [
+                row
+                for row in self.rows.values()
+                if all(name in row for name in names) and unmarshal(row[names[0]]) == partition
+            ]
+        if between:
+            low, high = (_sortable(marshal(end)) for end in between)
+            rows = [row for row in rows if low <= _sortable(row[names[1]]) <= high]
+        rows.sort(key=lambda row: [_sortable(row[name]) for name in order], reverse=backwards)
+        if after is not None:
+            place = [_sortable(marshal(after[name])) for name in order]
+            rows = [
+                row
+                for row in rows
+                if (here := [_sortable(row[name]) for name in order]) != place and (here < place) == backwards
+            ]
+        page: list[dict[str, Any]] = []
+        size = 0
+        for row in rows[:limit]:
+            size += item_size(row)
+            page.append(row)
+            if size > MAXIMUM_PAGE_BYTES:
+                break
+        more = len(page) == limit or len(page) < len(rows)
+        last = {name: unmarshal(page[-1][name]) for name in (*names, *self._key)} if page and more else None
+        return [unmarshal_item(row) for row in page], last
+
+    def add(self, key: Key, attribute: str, amount: int) -> int:
+        with self._counted():
+            row = self.rows.setdefault(self._row_key(marshal_item(key)), marshal_item(key))
+            total = number(row.get(attribute, {"N": "0"})["N"]) + amount
+            row[attribute] = marshal(total)
+            return int(total)
+
+    def place(self, change: Change) -> tuple[tuple[Any, ...], dict[str, Any] | None]:
+        """Where a change belongs and what it stores there, refused where DynamoDB would refuse it."""
+        key = self._row_key(marshal_item(change.key))
+        if change.item is None:
+            return key, None
+        item = marshal_item(change.item)
+        if item_size(item) > MAXIMUM_ITEM_BYTES:
+            raise ItemTooLarge("Item size has exceeded the maximum allowed size")
+        for schema in self._indexes.values():
+            self._check_key(item, {name: kind for name, kind in schema.items() if name in item})
+        return key, item
+
+    def _row_key(self, attributes: Mapping[str, Any]) -> tuple[Any, ...]:
+        if set(attributes) != set(self._key):
+            raise Refused(f"the key of {self.name} is {', '.join(self._key)}")
+        self._check_key(attributes, self._key)
+        return tuple(unmarshal(attributes[name]) for name in self._key)
+
+    def _check_key(self, attributes: Mapping[str, Any], schema: KeySchema) -> None:
+        for (name, kind), most in zip(schema.items(), _MAXIMUM_KEY_BYTES, strict=False):
+            value = attributes[name].get(kind)
+            if value is None or value == "" or len(value.encode()) > most:
+                raise Refused(
+                    f"the key attribute {name} must be a non-empty value of type {kind}, at most {most} bytes"
+                )
+
+    def _counted(self) -> AbstractContextManager[object]:
+        self._database.usage.calls += 1
+        return self._database.lock
+
+
+def item_size(item: Mapping[str, Any]) -> int:
+    """The size of an item in DynamoDB JSON, in bytes, counted as DynamoDB does (numbers by its rule of thumb)."""
+    return sum(len(name.encode()) + _size(attribute) for name, attribute in item.items())
+
+
+def _size(attribute: Mapping[str, Any]) -> int:
+    ((kind, value),) = attribute.items()
+    if kind == "S":
+        return len(value.encode())
+    if kind == "N":
+        return len(value.strip("-0").replace(".", "")) // 2 + 2
+    if kind == "B":
+        return len(value) * 3 // 4
+    if kind == "M":
+        return 3 + item_size(value) + len(value)
+    if kind == "L":
+        return 3 + sum(_size(one) + 1 for one in value)
+    if kind in ("SS", "NS", "BS"):
+        return sum(_size({kind[0]: one}) for one in value)
+    return 1
+
+
+def _sortable(attribute: Mapping[str, Any]) -> Any:
+    """Key values in DynamoDB's order: text by its UTF-8 bytes, numbers by value."""
+    value = unmarshal(attribute)
+    return value.encode() if isinstance(value, str) else value
+
+
+def _met(change: Change, stored: Mapping[str, Any] | None) -> bool:
+    found = stored or {}
+    if all(
+        name not in found if value is None else found.get(name) == marshal(value)
+        for name, value in change.expect.items()
+    ):
+        return True
+    if change.or_expired_at is None or "ttl" not in found:
+        return False
+    return bool(number(found["ttl"]["N"]) <= change.or_expired_at)

@@ -1,0 +1,111 @@
+"""Pages of lists: `limit`, the opaque `next_token`, and filling a page past everything that is not shown.
+
+A token holds a position within a list, never which list or whose: those come from the request every time.
+So a forged token moves at most within the caller's own list, and the checksum turns damage into a 400.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+
+from common.errors import Problem
+from common.events import bad_parameter
+from common.exact_json import dumps
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from common.events import Request
+
+    Fetch = Callable[[Any, int], tuple[list[tuple[Any, Any]], bool]]
+
+DEFAULT_LIMIT = 25
+MAXIMUM_LIMIT = 100
+# Lambda's answer ends at 6 MB; what is left is for the envelope
+MAXIMUM_PAGE_BYTES = 5_000_000
+_CHECKSUM_BYTES = 9
+_FILL_SECONDS = 0.5
+
+
+def limit(request: Request) -> int:
+    text = request.one("limit")
+    if text is None:
+        return DEFAULT_LIMIT
+    if not (text.isascii() and text.isdigit() and len(text) <= 3 and 1 <= int(text) <= MAXIMUM_LIMIT):
+        raise bad_parameter("limit", f"must be a whole number from 1 to {MAXIMUM_LIMIT}")
+    return int(text)
+
+
+def position(request: Request, *scope: str) -> Any:
+    """Where the page begins, None at the start. `scope` names the list and everything that selects what is in it."""
+    token = request.one("next_token")
+    if token is None:
+        return None
+    from binascii import a2b_base64
+
+    try:
+        content = a2b_base64(token.translate(_FROM_URL) + "=" * (-len(token) % 4), strict_mode=True)
+        found, checksum = content[_CHECKSUM_BYTES:], content[:_CHECKSUM_BYTES]
+        if not found or checksum != _checksum(found, scope) or token != _encoded(content):
+            raise ValueError("checksum")
+        return json.loads(found)
+    except ValueError:
+        raise bad_parameter("next_token", "is not from the list it is used for, or was changed on its way") from None
+
+
+def token(position: Any, *scope: str) -> str:
+    found = json.dumps(position, separators=(",", ":"), sort_keys=True).encode()
+    return _encoded(_checksum(found, scope) + found)
+
+
+def bad_position() -> Problem:
+    """For a store that finds a position which its list can't have."""
+    return bad_parameter("next_token", "names no position of this list")
+
+
+def fill(limit: int, start: Any, fetch: Fetch, deadline: float) -> tuple[list[Any], Any]:
+    """Up to `limit` items after `start`, and the position to go on from, None at the end of the list.
+
+    `fetch(position, count)` gives up to `count` candidates after a position, each with its own position and
+    None for one that is not shown, and whether there may be more. It is asked until the page is full, the list
+    ends, the page's bytes are used up, or (time.monotonic()) `deadline` comes near.
+    """
+    found: list[Any] = []
+    size = 0
+    at, count = start, limit
+    while True:
+        candidates, more = fetch(at, count)
+        for i, (place, item) in enumerate(candidates):
+            if item is not None:
+                # twice, since the answer's body is a text within the JSON of the answer
+                size += len(json.dumps(dumps(item)))
+                if found and size > MAXIMUM_PAGE_BYTES:
+                    return found, at
+                found.append(item)
+            at = place
+            if len(found) == limit:
+                more = more or any(later is not None for _, later in candidates[i + 1 :])
+                return found, at if more else None
+        if not more:
+            return found, None
+        if time.monotonic() + _FILL_SECONDS > deadline:
+            return found, at
+        count = MAXIMUM_LIMIT  # much is not shown here: look at more at a time
+
+
+_FROM_URL = {ord("-"): "+", ord("_"): "/", ord("+"): " ", ord("/"): " "}
+
+
+def _encoded(content: bytes) -> str:
+    from binascii import b2a_base64
+
+    return b2a_base64(content, newline=False).decode().rstrip("=").replace("+", "-").replace("/", "_")
+
+
+def _checksum(found: bytes, scope: tuple[str, ...]) -> bytes:
+    from hashlib import sha256
+
+    return sha256(json.dumps(scope).encode() + found).digest()[:_CHECKSUM_BYTES]

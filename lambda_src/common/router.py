@@ -1,0 +1,190 @@
+"""From an event to a route's function and back: matching, problem details, headers, one log line a request."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+
+from common import events
+from common.errors import ConditionFailed, InvalidValue, ItemTooLarge, Problem, Throttled, Unavailable
+from common.events import Answer, Request
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Any
+
+    from common.table import Database
+
+    Route = Callable[[Request], Answer]
+
+_TITLES = {
+    400: "Bad Request",
+    401: "Unauthorized",
+    403: "Forbidden",
+    404: "Not Found",
+    405: "Method Not Allowed",
+    409: "Conflict",
+    412: "Precondition Failed",
+    413: "Content Too Large",
+    415: "Unsupported Media Type",
+    429: "Too Many Requests",
+    500: "Internal Server Error",
+    502: "Bad Gateway",
+    503: "Service Unavailable",
+}
+_LEVELS = {"DEBUG": 0, "INFO": 1, "WARNING": 2, "ERROR": 3}
+# Kept back from the invocation's time to put the answer together
+_ANSWER_SECONDS = 0.25
+_DEFAULT_SECONDS = 10.0
+
+
+class App:
+    """The handler of one system. `routes` maps "GET /agents/{id}" to the function that answers it."""
+
+    def __init__(self, routes: Mapping[str, Route], database: Database, environment: Mapping[str, str]) -> None:
+        self.routes = routes
+        self.environment_id = _new_id()
+        self._templates = {key.partition(" ")[2]: key.partition(" ")[2].strip("/").split("/") for key in routes}
+        self._database = database
+        self._level = _LEVELS.get(environment.get("LOG_LEVEL", "INFO").upper(), 1)
+        if environment.get("AWS_LAMBDA_INITIALIZATION_TYPE") == "snap-start":
+            from snapshot_restore_py import register_after_restore
+
+            register_after_restore(self.restored)
+        database.warm()
+
+    def restored(self) -> None:
+        """Many environments start from one snapshot: each needs its own identity, connection and credentials."""
+        self.environment_id = _new_id()
+        self._database.forget()
+
+    def __call__(self, event: Any, context: Any) -> dict[str, Any]:
+        started = time.monotonic()
+        request_id = str(getattr(context, "aws_request_id", "") or _new_id())
+        deadline = started + _seconds_left(context)
+        self._database.begin(deadline)
+        line: dict[str, Any] = {"level": "INFO", "request_id": request_id, "environment": self.environment_id}
+        try:
+            answer = self._answer(event, deadline, line)
+        except Exception as error:  # noqa: BLE001 - whatever happens is answered as a problem
+            answer = _problem_answer(error, line)
+        answer.headers |= {"x-request-id": request_id, "x-execution-environment": self.environment_id}
+        answer.headers.setdefault("cache-control", "no-store")
+        if answer.body is not None:
+            answer.headers.setdefault("content-type", "application/json")
+        self._log(line, answer.status, started)
+        result = answer.proxy_result()
+        if line.get("method") == "HEAD":
+            result["body"] = ""
+        return result
+
+    def _answer(self, event: Any, deadline: float, line: dict[str, Any]) -> Answer:
+        request = events.read(event)
+        request.deadline = deadline
+        line["method"] = request.method
+        template = self._match(request)
+        line["route"] = template
+        route = self.routes.get(f"{'GET' if request.method == 'HEAD' else request.method} {template}")
+        if route is not None:
+            return route(request)
+        allowed = {key.partition(" ")[0] for key in self.routes if self._fits(key.partition(" ")[2], request)}
+        if "GET" in allowed:
+            allowed.add("HEAD")
+        headers = {"allow": ", ".join(sorted(allowed | {"OPTIONS"}))}
+        if request.method == "OPTIONS":
+            return Answer(204, headers=headers)
+        raise Problem(405, f"{request.method} is not possible here; see the allow header", headers=headers)
+
+    def _match(self, request: Request) -> str:
+        """The template of the route that is meant; the path's parameters are set. 404 if there is none."""
+        if request.route in self._templates:
+            request.segments = _filled(self._templates[request.route], request.parameters)
+            if "" not in request.segments:
+                return request.route
+        fitting = [template for template in self._templates if self._fits(template, request)]
+        if not fitting:
+            raise Problem(404, "there is nothing at this path")
+        method = "GET" if request.method == "HEAD" else request.method
+        # literal before parameter, as in API Gateway, among those that know the method
+        template = min(fitting, key=lambda one: (f"{method} {one}" not in self.routes, one.count("{"), one))
+        request.parameters = {
+            part[1:-1]: value
+            for part, value in zip(self._templates[template], request.segments, strict=True)
+            if part.startswith("{")
+        }
+        return template
+
+    def _fits(self, template: str, request: Request) -> bool:
+        parts = self._templates[template]
+        return len(parts) == len(request.segments) and all(
+            bool(segment) if part.startswith("{") else part == segment
+            for part, segment in zip(parts, request.segments, strict=True)
+        )
+
+    def _log(self, line: dict[str, Any], status: int, started: float) -> None:
+        if _LEVELS[line["level"]] < self._level:
+            return
+        usage = self._database.usage
+        line |= {
+            "status": status,
+            "duration_ms": round((time.monotonic() - started) * 1000, 2),
+            "calls": usage.calls,
+            "retries": usage.retries,
+            "read_units": usage.read_units,
+            "write_units": usage.write_units,
+        }
+        sys.stdout.write(json.dumps(line, ensure_ascii=False) + "\n")
+
+
+def _problem_answer(error: Exception, line: dict[str, Any]) -> Answer:
+    if not isinstance(error, Problem):
+        problem = _problem(error)
+        if problem.status >= 429:
+            line["level"] = "WARNING" if problem.status == 429 else "ERROR"
+            line["error"] = f"{type(error).__name__}: {error}"
+        if problem.status == 500:
+            import traceback
+
+            line["stack"] = traceback.format_exception(error)
+        error = problem
+    body: dict[str, Any] = {
+        "type": error.type,
+        "title": _TITLES[error.status],
+        "status": error.status,
+        "detail": error.detail,
+    }
+    if error.errors:
+        body["errors"] = [dict(one) for one in error.errors]
+    return Answer(error.status, body, {**error.headers, "content-type": "application/problem+json"})
+
+
+def _problem(error: Exception) -> Problem:
+    """What a caller is told of an exception: nothing of tables, roles or code."""
+    if isinstance(error, InvalidValue):
+        return Problem(400, str(error))
+    if isinstance(error, ConditionFailed):
+        return Problem(409, "it was changed at the same time by others; read it again and repeat")
+    if isinstance(error, ItemTooLarge):
+        return Problem(413, "what is to be stored is larger than the 400 KB that one record can hold")
+    if isinstance(error, Throttled):
+        return Problem(429, "the data store is throttling; try again later", headers={"retry-after": "1"})
+    if isinstance(error, Unavailable):
+        return Problem(503, "the data store is not available; try again later", headers={"retry-after": "2"})
+    return Problem(500, "an error that is not yours; the log holds it under the x-request-id of this answer")
+
+
+def _filled(parts: list[str], parameters: Mapping[str, str]) -> list[str]:
+    return [parameters.get(part[1:-1], "") if part.startswith("{") else part for part in parts]
+
+
+def _seconds_left(context: Any) -> float:
+    remaining = getattr(context, "get_remaining_time_in_millis", None)
+    seconds = remaining() / 1000 if callable(remaining) else _DEFAULT_SECONDS
+    return float(seconds - min(_ANSWER_SECONDS, seconds / 4))
+
+
+def _new_id() -> str:
+    return os.urandom(8).hex()

@@ -1,0 +1,54 @@
+"""AWS Signature Version 4 for DynamoDB's one kind of request: POST / with a JSON body."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import time
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from common.credentials import Credentials
+
+_keys: dict[tuple[str, str, str], bytes] = {}
+
+
+def signed_headers(
+    host: str, region: str, credentials: Credentials, operation: str, body: bytes, at: float
+) -> dict[str, str]:
+    """Every header of the request but content-length; `at` is in epoch seconds."""
+    stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(at))
+    headers = {
+        "content-type": "application/x-amz-json-1.0",
+        "host": host,
+        "x-amz-date": stamp,
+        "x-amz-target": f"DynamoDB_20120810.{operation}",
+    }
+    if credentials.token:
+        headers["x-amz-security-token"] = credentials.token
+    names = ";".join(sorted(headers))
+    lines = "".join(f"{name}:{' '.join(headers[name].split())}\n" for name in sorted(headers))
+    request = f"POST\n/\n\n{lines}\n{names}\n{hashlib.sha256(body).hexdigest()}"
+    scope = f"{stamp[:8]}/{region}/dynamodb/aws4_request"
+    to_sign = f"AWS4-HMAC-SHA256\n{stamp}\n{scope}\n{hashlib.sha256(request.encode()).hexdigest()}"
+    signature = _sign(_signing_key(credentials.secret_key, stamp[:8], region), to_sign).hex()
+    headers["authorization"] = (
+        f"AWS4-HMAC-SHA256 Credential={credentials.access_key}/{scope}, SignedHeaders={names}, Signature={signature}"
+    )
+    return headers
+
+
+def _signing_key(secret: str, day: str, region: str) -> bytes:
+    """Derived once for a day, region and secret: four of a signature's five HMACs."""
+    key = _keys.get((secret, day, region))
+    if key is None:
+        key = b"AWS4" + secret.encode()
+        for part in (day, region, "dynamodb", "aws4_request"):
+            key = _sign(key, part)
+        _keys.clear()
+        _keys[secret, day, region] = key
+    return key
+
+
+def _sign(key: bytes, text: str) -> bytes:
+    return hmac.digest(key, text.encode(), "sha256")
