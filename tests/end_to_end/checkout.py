@@ -1,0 +1,147 @@
+"""Checkouts of their own, with free ports: what a developer runs beside the tests is left alone."""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import boto3
+import psutil
+import urllib3
+
+from scripts import paths
+
+COMMAND_SECONDS = 300
+
+
+class Ended(NamedTuple):
+    exit_code: int
+    stdout: str
+    stderr: str
+
+
+class Checkout(NamedTuple):
+    """A copy of the working tree with its own `.build`, sharing only the virtual environments."""
+
+    folder: Path
+    port: int
+    api_port: int
+
+    @property
+    def environment(self) -> dict[str, str]:
+        inherited = {
+            name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "MAKE", "MFLAGS"))
+        }
+        return inherited | {"LOCAL_AWS_PORT": str(self.port), "LOCAL_AWS_API_PORT": str(self.api_port)}
+
+    @property
+    def caller(self) -> dict[str, str]:
+        """What a caller of AWS has in the environment, pointed at this checkout's embedded AWS."""
+        return {
+            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{self.port}",
+            "AWS_ACCESS_KEY_ID": "local",
+            "AWS_SECRET_ACCESS_KEY": "local",
+        }
+
+    def start(self, *command: str, **extra: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            command,
+            cwd=self.folder,
+            env=self.environment | extra,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    def run(self, *command: str, **extra: str) -> Ended:
+        process = self.start(*command, **extra)
+        stdout, stderr = process.communicate(timeout=COMMAND_SECONDS)
+        return Ended(process.returncode, stdout, stderr)
+
+    def make(self, *arguments: str, **extra: str) -> Ended:
+        return self.run("make", "--no-print-directory", *arguments, **extra)
+
+    def must(self, *arguments: str, **extra: str) -> str:
+        ended = self.make(*arguments, **extra)
+        assert ended.exit_code == 0, f"make {' '.join(arguments)}\n{ended.stdout}\n{ended.stderr}"
+        return ended.stdout
+
+    def client(self, service: str) -> Any:
+        """A stock boto3 client: only the endpoint is ours."""
+        return boto3.client(
+            service,
+            endpoint_url=f"http://127.0.0.1:{self.port}",
+            aws_access_key_id="local",
+            aws_secret_access_key="local",
+            region_name="us-east-1",
+        )
+
+    def call(self, method: str, path: str, body: Any = None, **headers: str) -> tuple[int, dict[str, str], Any]:
+        """Plain HTTP to the API's address: status, headers, parsed body."""
+        answer = urllib3.request(
+            method,
+            f"http://127.0.0.1:{self.api_port}{path}",
+            body=None if body is None else json.dumps(body),
+            headers={"content-type": "application/json", **{k.replace("_", "-"): v for k, v in headers.items()}},
+            retries=False,
+        )
+        return answer.status, dict(answer.headers.items()), json.loads(answer.data) if answer.data else None
+
+    def state_details(self) -> dict[str, Any]:
+        health = urllib3.request("GET", f"http://127.0.0.1:{self.port}/_local/health", retries=False)
+        details: dict[str, Any] = json.loads(health.data)
+        return details
+
+    def processes(self) -> list[psutil.Process]:
+        """Everything that runs on behalf of this checkout."""
+        found = []
+        for process in psutil.process_iter():
+            try:
+                environment = process.environ()
+            except (psutil.Error, OSError):
+                continue
+            ours = environment.get("LOCAL_AWS_PORT") == str(self.port)
+            if (
+                ours or environment.get("AWS_ENDPOINT_URL", "").endswith(f":{self.port}")
+            ) and process.pid != os.getpid():
+                found.append(process)
+        return found
+
+
+def wait_for(condition: Callable[[], Any], what: str, seconds: float = 60) -> Any:
+    deadline = time.monotonic() + seconds
+    while True:
+        if met := condition():
+            return met
+        assert time.monotonic() < deadline, f"{what} did not happen within {seconds} s"
+        time.sleep(0.05)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def make_checkout(folder: Path) -> Checkout:
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=paths.ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    for name in filter(None, listed.split("\0")):
+        source = paths.ROOT / name
+        if source.is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(source, folder / name)
+    (folder / ".venv").symlink_to(paths.ROOT / ".venv")
+    return Checkout(folder, free_port(), free_port())

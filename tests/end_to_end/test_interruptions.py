@@ -1,0 +1,57 @@
+"""Whatever is interrupted or killed, `make up` recovers by itself."""
+
+import os
+import signal
+import subprocess
+
+from tests.end_to_end.checkout import Checkout, wait_for
+
+
+def apply_under_way(checkout: Checkout, process: "subprocess.Popen[str]") -> None:
+    """Waits until the apply has made its first resources."""
+    marker = checkout.folder / ".build" / "local" / "apply-under-way"
+
+    def made() -> bool:
+        assert process.poll() is None, process.communicate()
+        return marker.exists() and bool(checkout.client("iam").list_roles()["Roles"])
+
+    wait_for(made, "the apply")
+
+
+def end(process: "subprocess.Popen[str]") -> tuple[int, str]:
+    _, stderr = process.communicate(timeout=120)
+    return process.returncode, stderr
+
+
+def test_ctrl_c_in_mid_apply(checkout: Checkout) -> None:
+    process = checkout.start("make", "up")
+    apply_under_way(checkout, process)
+    os.killpg(process.pid, signal.SIGINT)
+    code, stderr = end(process)
+    assert code != 0
+    assert "interrupted" in stderr
+    assert "Traceback" not in stderr
+    assert "verified in" in checkout.must("up")
+
+
+def test_the_embedded_aws_is_killed_in_mid_apply(checkout: Checkout) -> None:
+    checkout.must("down")
+    process = checkout.start("make", "up")
+    apply_under_way(checkout, process)
+    os.kill(checkout.state_details()["pid"], signal.SIGKILL)
+    code, stderr = end(process)
+    assert code != 0
+    assert "error:" in stderr
+    assert "Traceback" not in stderr
+    assert "verified in" in checkout.must("up")
+
+
+def test_make_up_itself_is_killed_in_mid_apply(checkout: Checkout) -> None:
+    checkout.must("down")
+    process = checkout.start("make", "up")
+    apply_under_way(checkout, process)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    assert "verified in" in checkout.must("up")
+    checkout.must("down")
+    assert not list((checkout.folder / "terraform").rglob("*.tfstate"))
