@@ -6,11 +6,12 @@ import json
 import re
 import threading
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from scripts.local_aws import dynamodb_strictness, dynamodb_tables
 from scripts.local_aws.invocation import caller_access_key
-from scripts.local_aws.moto_lambda import replace
+from scripts.local_aws.moto_patch import replace
 from scripts.local_aws.roles import Roles, Session
 from scripts.local_aws.settings import ACCOUNT_ID
 
@@ -117,9 +118,11 @@ def _query_key(table: str, region: str, parameters: _Parameters) -> list[_Parame
     return []
 
 
-def _error(status: int, type_: str, message: str) -> tuple[int, dict[str, str], str]:
+def _error(
+    status: int, type_: str, message: str, namespace: str = "com.amazon.coral.service"
+) -> tuple[int, dict[str, str], str]:
     headers = {"x-amzn-RequestId": str(uuid.uuid4()), "Content-Type": "application/x-amz-json-1.0"}
-    return status, headers, json.dumps({"__type": f"com.amazon.coral.service#{type_}", "message": message})
+    return status, headers, json.dumps({"__type": f"{namespace}#{type_}", "message": message})
 
 
 def _refusal(roles: Roles, session: Session, handler: Any) -> tuple[int, dict[str, str], str] | None:
@@ -151,19 +154,49 @@ def _refusal(roles: Roles, session: Session, handler: Any) -> tuple[int, dict[st
     return refused
 
 
+def _checked(handler: Any, tokens: dynamodb_strictness.Tokens, call: Callable[[], Any]) -> Any:
+    """The call's answer, or DynamoDB's refusal of what moto would let pass."""
+    action, parameters, region = handler._get_action(), handler.params, handler.region
+
+    def read(table: Any, key: Mapping[str, Any]) -> Mapping[str, Any]:
+        place = dynamodb_tables.key_of(table, key)
+        item = table.get_item(*place) if place is not None else None
+        attributes: Mapping[str, Any] = item.to_json()["Attributes"] if item is not None else {}
+        return attributes
+
+    try:
+        dynamodb_strictness.check(action, parameters, lambda name: _moto_table(name, region), read)
+    except dynamodb_strictness.InvalidError as error:
+        return _error(400, "ValidationException", str(error), "com.amazon.coral.validate")
+    if action != "TransactWriteItems":
+        return call()
+    seen = tokens.seen(region, parameters)
+    if seen == "different":
+        message = "Request with the same ClientRequestToken was already processed with different parameters"
+        return _error(400, "IdempotentParameterMismatchException", message, "com.amazonaws.dynamodb.v20120810")
+    if seen == "same":
+        return 200, {"x-amzn-RequestId": str(uuid.uuid4()), "Content-Type": "application/x-amz-json-1.0"}, "{}"
+    answer = call()
+    if answer[0] == 200:
+        tokens.remember(region, parameters)
+    return answer
+
+
 def install(roles: Roles) -> None:
     """Patches moto. Once a process."""
     from moto.dynamodb.responses import DynamoHandler
 
+    dynamodb_tables.install()
+    tokens = dynamodb_strictness.Tokens()
     # moto checks a condition and writes in two steps: two callers at once could both pass.
     lock = threading.RLock()
 
     @replace(DynamoHandler, "call_action")
     def call_action(original: Any, self: Any) -> Any:
-        session = roles.find(caller_access_key(self.headers.get("Authorization")))
-        if session is not None:
-            refusal = _refusal(roles, session, self)
-            if refusal is not None:
-                return refusal
         with lock:
-            return original(self)
+            session = roles.find(caller_access_key(self.headers.get("Authorization")))
+            if session is not None:
+                refusal = _refusal(roles, session, self)
+                if refusal is not None:
+                    return refusal
+            return _checked(self, tokens, lambda: original(self))

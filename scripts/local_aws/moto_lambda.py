@@ -6,30 +6,14 @@ Patches of moto 5.2.5; each says what it mends.
 from __future__ import annotations
 
 import copy
-import functools
 import json
-from collections.abc import Callable
 from typing import Any
 from urllib.parse import unquote
 
 from scripts.local_aws.invocation import Invoker
+from scripts.local_aws.moto_patch import replace
 
 _Json = dict[str, Any]
-
-
-def replace(owner: type, name: str) -> Callable[[Callable[..., Any]], None]:
-    """Puts a function in a method's place and hands it the original as its first argument."""
-
-    def decorate(function: Callable[..., Any]) -> None:
-        original = getattr(owner, name)
-
-        @functools.wraps(original)
-        def method(self: Any, *args: Any, **kwargs: Any) -> Any:
-            return function(original, self, *args, **kwargs)
-
-        setattr(owner, name, method)
-
-    return decorate
 
 
 def _touch(function: Any) -> None:
