@@ -128,6 +128,11 @@ variable "agent_registry" {
   }
 
   validation {
+    condition     = coalesce(var.agent_registry.function.timeout_seconds, 1) <= 29
+    error_message = "agent_registry.function.timeout_seconds is ${coalesce(var.agent_registry.function.timeout_seconds, 1)}: use 1 to 29; API Gateway gives up after 30 s, and the function would work on for nobody."
+  }
+
+  validation {
     condition     = contains(["read", "write", "admin"], var.agent_registry.attached_access)
     error_message = "agent_registry.attached_access is \"${var.agent_registry.attached_access}\": use read, write or admin."
   }
@@ -270,6 +275,16 @@ variable "function_defaults" {
     role_path                = optional(string, "/")
     permissions_boundary_arn = optional(string)
   })
+
+  validation {
+    condition     = var.function_defaults.memory_megabytes >= 128 && var.function_defaults.memory_megabytes <= 10240
+    error_message = "function_defaults.memory_megabytes is ${var.function_defaults.memory_megabytes}: Lambda gives 128 to 10240 megabytes and refuses anything else."
+  }
+
+  validation {
+    condition     = contains(["arm64", "x86_64"], var.function_defaults.architecture)
+    error_message = "function_defaults.architecture is \"${var.function_defaults.architecture}\": Lambda runs arm64 and x86_64."
+  }
 
   validation {
     condition     = var.function_defaults.timeout_seconds >= 1 && var.function_defaults.timeout_seconds <= 29
