@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import copy
 import inspect
+import json
 from typing import Any
 
 from scripts.local_aws.dynamodb_strictness import InvalidError, check_index_keys
 from scripts.local_aws.moto_patch import replace
 
 _Key = tuple[Any, Any]
+_READS = {"GetItem", "Query", "Scan", "BatchGetItem"}
 
 
 class _Slots:
@@ -133,6 +135,7 @@ def install() -> None:
     from moto.dynamodb.exceptions import MockValidationException
     from moto.dynamodb.models import DynamoDBBackend
     from moto.dynamodb.models.table import Table
+    from moto.dynamodb.responses import DynamoHandler
 
     signature = inspect.signature(Table.query)
     in_transaction: list[bool] = []
@@ -205,6 +208,18 @@ def install() -> None:
             raise
         finally:
             in_transaction.pop()
+
+    @replace(DynamoHandler, "serialized")
+    def serialized(original: Any, self: Any, action_result: Any) -> Any:
+        """moto walks the service model for each value of each item; these answers are JSON already."""
+        result = action_result.result
+        if isinstance(result, dict) and self._get_action() in _READS:
+            try:
+                body = json.dumps({name: value for name, value in result.items() if value is not None})
+            except TypeError:  # binary values
+                return original(self, action_result)
+            return 200, {**self.response_headers, "Content-Type": "application/x-amz-json-1.0"}, body
+        return original(self, action_result)
 
     def deepcopy_table(self: Any, memo: dict[int, Any]) -> Any:
         # moto copies each table before a transaction, to put it back: `undo` does that, item by item.
