@@ -58,34 +58,10 @@ class CredentialSource:
                 environment.get("AWS_SESSION_TOKEN", ""),
             )
         if "AWS_CONTAINER_CREDENTIALS_FULL_URI" in environment:
-            return self._from_container(environment["AWS_CONTAINER_CREDENTIALS_FULL_URI"])
+            from common.container_credentials import fetch
+
+            return fetch(environment)
         raise RuntimeError(
             "no AWS credentials: neither AWS_ACCESS_KEY_ID nor AWS_CONTAINER_CREDENTIALS_FULL_URI is set; "
             "Lambda sets one of them when the function has a role"
-        )
-
-    def _from_container(self, uri: str) -> Credentials:
-        import json
-        from calendar import timegm
-        from pathlib import Path
-
-        from common.http_connection import Connection
-
-        token = self._environment.get("AWS_CONTAINER_AUTHORIZATION_TOKEN", "")
-        if token_file := self._environment.get("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"):
-            token = Path(token_file).read_text().strip()
-        connection = Connection(uri)
-        try:
-            connection.open(1.0)
-            status, _, body = connection.exchange("GET", {"authorization": token} if token else {}, b"", 2.0)
-        finally:
-            connection.close()
-        if status != 200:
-            raise ValueError(f"the endpoint answered {status}")
-        found = json.loads(body)
-        return Credentials(
-            found["AccessKeyId"],
-            found["SecretAccessKey"],
-            found.get("Token", ""),
-            timegm(time.strptime(found["Expiration"][:19], "%Y-%m-%dT%H:%M:%S")),
         )

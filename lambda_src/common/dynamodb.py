@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
-
-from common.dynamodb_client import DynamoDBClient, ServiceError
+from common.dynamodb_client import DynamoDBClient
 from common.dynamodb_json import marshal, marshal_item, unmarshal_item
-from common.errors import ConditionFailed, ItemTooLarge, Throttled
+from common.errors import Throttled
 from common.table import Writing
 
 TYPE_CHECKING = False
@@ -34,54 +32,9 @@ class DynamoDB:
         return DynamoDBTable(self._client, name, key, indexes or {})
 
     def write(self, changes: Sequence[Change]) -> None:
-        requests = [_request(change) for change in changes]
-        try:
-            if len(changes) == 1:
-                self._write_one(changes[0], requests[0])
-            else:
-                self._write_all(changes, requests)
-        except ServiceError as error:
-            if "tem size" in error.message and "exceeded" in error.message:
-                raise ItemTooLarge(error.message) from error
-            raise
+        from common.dynamodb_writing import write
 
-    def _write_one(self, change: Change, request: dict[str, Any]) -> None:
-        operation = "DeleteItem" if change.item is None else "PutItem"
-        try:
-            self._client.call(operation, {**request, "ReturnConsumedCapacity": "TOTAL"})
-        except ServiceError as error:
-            if error.code != "ConditionalCheckFailedException":
-                raise
-            # When an earlier attempt's answer was lost, what is stored now tells whether it was carried out
-            stored = error.answer.get("Item")
-            if error.unsure and stored == request.get("Item"):
-                return
-            raise ConditionFailed([0]) from error
-
-    def _write_all(self, changes: Sequence[Change], requests: Sequence[dict[str, Any]]) -> None:
-        actions = [
-            {"Delete" if change.item is None else "Put": request}
-            for change, request in zip(changes, requests, strict=True)
-        ]
-        try:
-            self._client.call(
-                "TransactWriteItems",
-                {
-                    "TransactItems": actions,
-                    # makes a repeat after a lost answer harmless
-                    "ClientRequestToken": os.urandom(16).hex(),
-                    "ReturnConsumedCapacity": "TOTAL",
-                },
-            )
-        except ServiceError as error:
-            reasons = error.answer.get("CancellationReasons") or ()
-            failed = [i for i, reason in enumerate(reasons) if reason.get("Code") == "ConditionalCheckFailed"]
-            if failed:
-                raise ConditionFailed(failed) from error
-            for reason in reasons:
-                if reason.get("Message"):
-                    error.message = str(reason["Message"])
-            raise
+        write(self._client, changes)
 
 
 class DynamoDBTable(Writing):
@@ -157,33 +110,3 @@ class DynamoDBTable(Writing):
 
     def _call(self, operation: str, request: dict[str, Any]) -> dict[str, Any]:
         return self._client.call(operation, {"TableName": self.name, **request, "ReturnConsumedCapacity": "TOTAL"})
-
-
-def _request(change: Change) -> dict[str, Any]:
-    """A PutItem or DeleteItem request, or the same as a part of a transaction."""
-    request: dict[str, Any] = {"TableName": change.table}
-    if change.item is None:
-        request["Key"] = marshal_item(change.key)
-    else:
-        request["Item"] = marshal_item(change.item)
-    if not change.expect:
-        return request
-    names, values, parts = {}, {}, []
-    for i, (name, value) in enumerate(change.expect.items()):
-        names[f"#{i}"] = name
-        if value is None:
-            parts.append(f"attribute_not_exists(#{i})")
-        else:
-            parts.append(f"#{i} = :{i}")
-            values[f":{i}"] = marshal(value)
-    condition = " AND ".join(parts)
-    if change.or_expired_at is not None:
-        condition = f"({condition}) OR #ttl <= :now"
-        names["#ttl"] = "ttl"
-        values[":now"] = marshal(change.or_expired_at)
-    request["ConditionExpression"] = condition
-    request["ExpressionAttributeNames"] = names
-    request["ReturnValuesOnConditionCheckFailure"] = "ALL_OLD"
-    if values:
-        request["ExpressionAttributeValues"] = values
-    return request

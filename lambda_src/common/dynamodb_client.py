@@ -7,7 +7,7 @@ import os
 import time
 
 from common.credentials import CredentialSource
-from common.errors import Refused, TableError, Throttled, Unavailable
+from common.errors import TableError, Unavailable
 from common.http_connection import Connection
 from common.signature import signed_headers
 from common.table import Usage
@@ -25,38 +25,11 @@ MAXIMUM_ATTEMPTS = 10
 # For callers outside an invocation, such as tests
 DEFAULT_SECONDS = 10.0
 
-_THROTTLED = {
-    "ProvisionedThroughputExceeded",
-    "ProvisionedThroughputExceededException",
-    "RequestLimitExceeded",
-    "ThrottlingError",
-    "ThrottlingException",
-}
-_PASSING = {
-    "InternalServerError",
-    "ServiceUnavailable",
-    "TransactionConflict",
-    "TransactionConflictException",
-    "TransactionInProgressException",
-}
-_CLOCK = {"InvalidSignatureException", "RequestExpired", "RequestTimeTooSkewed", "SignatureDoesNotMatch"}
-_CREDENTIALS = {"ExpiredToken", "ExpiredTokenException", "InvalidClientTokenId", "UnrecognizedClientException"}
 _SUFFIXES = {"cn-": "amazonaws.com.cn", "us-iso-": "c2s.ic.gov", "us-isob-": "sc2s.sgov.gov"}
 
 
-class ServiceError(Refused):
-    """DynamoDB's own error. `unsure`: an earlier attempt may have been carried out although its answer was lost."""
-
-    def __init__(self, code: str, message: str, answer: Mapping[str, Any], unsure: bool) -> None:
-        super().__init__(f"{code}: {message}")
-        self.code = code
-        self.message = message
-        self.answer = answer
-        self.unsure = unsure
-
-
-class _Failure(Exception):  # noqa: N818
-    """One attempt that is worth another."""
+class _Again(Exception):  # noqa: N818
+    """An attempt that is worth another; `cause` is what is raised if there is none."""
 
     def __init__(self, cause: TableError, *, unsure: bool = False, at_once: bool = False) -> None:
         self.cause = cause
@@ -111,12 +84,12 @@ class DynamoDBClient:
         for attempt in range(MAXIMUM_ATTEMPTS):
             try:
                 return self._attempt(operation, body, deadline, unsure)
-            except _Failure as failure:
+            except _Again as again:
                 if attempt == MAXIMUM_ATTEMPTS - 1:
-                    raise failure.cause from failure
-                unsure = unsure or failure.unsure
-                if not failure.at_once:
-                    self.pause(attempt, failure.cause)
+                    raise again.cause from again
+                unsure = unsure or again.unsure
+                if not again.at_once:
+                    self.pause(attempt, again.cause)
             self.usage.retries += 1
         raise AssertionError("unreachable: the last attempt returns or raises")
 
@@ -141,12 +114,12 @@ class DynamoDBClient:
         try:
             connection.open(min(CONNECT_SECONDS, remaining))
         except OSError as error:
-            raise _Failure(Unavailable(f"can't connect to {connection.authority}: {error!r}")) from error
+            raise _Again(Unavailable(f"can't connect to {connection.authority}: {error!r}")) from error
         try:
             status, received, content = connection.exchange("POST", headers, body, min(READ_SECONDS, remaining))
             answer = self._checked(received, content)
         except (OSError, ValueError) as error:
-            raise _Failure(Unavailable(f"no answer to {operation}: {error!r}"), unsure=True) from error
+            raise _Again(Unavailable(f"no answer to {operation}: {error!r}"), unsure=True) from error
         if status == 200:
             self._count(operation, answer.get("ConsumedCapacity"))
             return answer
@@ -165,35 +138,21 @@ class DynamoDBClient:
 
     def _error(
         self, status: int, received: Mapping[str, str], answer: Mapping[str, Any], unsure: bool
-    ) -> ServiceError | _Failure:
-        code = str(answer.get("__type", status)).rpartition("#")[2]
-        message = str(answer.get("message") or answer.get("Message") or "")
-        error = ServiceError(code, message, answer, unsure)
-        reasons = {str(reason.get("Code")) for reason in answer.get("CancellationReasons") or ()}
-        if reasons & {"ConditionalCheckFailed", "ValidationError", "ItemCollectionSizeLimitExceeded"}:
-            return error
-        if code in _THROTTLED or reasons & _THROTTLED:
-            return _Failure(Throttled(str(error)))
-        if code in _PASSING or reasons & _PASSING or status >= 500:
-            return _Failure(Unavailable(str(error)), unsure=status >= 500)
-        if code in _CLOCK and self._adjust_clock(received.get("date", "")):
-            return _Failure(error, at_once=True)
-        if code in _CREDENTIALS and self._credentials.renew():
-            return _Failure(error, at_once=True)
+    ) -> TableError | _Again:
+        from common import dynamodb_failures as failures
+
+        error = failures.service_error(status, answer, unsure)
+        if cause := failures.passing(error, status):
+            return _Again(cause, unsure=status >= 500)
+        if error.code in failures.CLOCK:
+            skew = failures.clock_skew(received.get("date", ""))
+            # within half a minute the clocks agree: then the signature is wrong, not the time
+            if abs(skew - self._skew) > 30:
+                self._skew = skew
+                return _Again(error, at_once=True)
+        if error.code in failures.CREDENTIALS and self._credentials.renew():
+            return _Again(error, at_once=True)
         return error
-
-    def _adjust_clock(self, date: str) -> bool:
-        """Take over the service's clock; False when it agrees with ours: then the signature is wrong, not the time."""
-        from email.utils import parsedate_to_datetime
-
-        try:
-            skew = parsedate_to_datetime(date).timestamp() - time.time()
-        except ValueError:
-            return False
-        changed = abs(skew - self._skew) > 30
-        if changed:
-            self._skew = skew
-        return changed
 
     def _count(self, operation: str, consumed: Any) -> None:
         units = sum(one["CapacityUnits"] for one in ([consumed] if isinstance(consumed, dict) else consumed or ()))

@@ -90,7 +90,12 @@ def read(event: Any) -> Request:
     """A Problem with status 400 for anything that no API Gateway or Function URL sends."""
     try:
         context = event.get("requestContext") or {}
-        request = _version_2(event, context) if event.get("version") == "2.0" else _version_1(event, context)
+        if event.get("version") == "2.0":
+            request = _version_2(event, context)
+        else:
+            from common.events_version_1 import request_of
+
+            request = request_of(event, context)
         request.context = context
         request.raw_body = _body(event)
         _check_texts(request)
@@ -108,8 +113,8 @@ def _version_2(event: Mapping[str, Any], context: Mapping[str, Any]) -> Request:
         path = path[len(stage) + 1 :] or "/"
     # HTTP APIs decode the path, Function URLs hand it on as it came
     is_url = ".lambda-url." in context.get("domainName", "")
-    request = Request(context["http"]["method"].upper(), _segments(path, encoded=is_url))
-    _set_route(request, event.get("routeKey", "").partition(" ")[2], event.get("pathParameters"))
+    request = Request(context["http"]["method"].upper(), segments(path, encoded=is_url))
+    set_route(request, event.get("routeKey", "").partition(" ")[2], event.get("pathParameters"))
     request.headers = {name.lower(): value.strip() for name, value in (event.get("headers") or {}).items()}
     if "rawQueryString" in event:
         request.query = _parsed(event["rawQueryString"])
@@ -118,32 +123,13 @@ def _version_2(event: Mapping[str, Any], context: Mapping[str, Any]) -> Request:
     return request
 
 
-def _version_1(event: Mapping[str, Any], context: Mapping[str, Any]) -> Request:
-    parameters = event.get("pathParameters") or {}
-    path = event["path"]
-    # REST APIs leave the path as it came; an HTTP API's 1.0 events are decoded and name the stage
-    is_rest = "version" not in event
-    if is_rest:
-        parameters = {name: decoded(value) for name, value in parameters.items()}
-    elif path.startswith(f"/{context.get('stage')}/"):
-        path = path[len(context["stage"]) + 1 :]
-    request = Request(event["httpMethod"].upper(), _segments(path, encoded=is_rest))
-    _set_route(request, event.get("resource") or "", parameters)
-    headers = event.get("multiValueHeaders") or {name: [value] for name, value in (event.get("headers") or {}).items()}
-    request.headers = {name.lower(): ", ".join(values).strip() for name, values in headers.items()}
-    request.query = event.get("multiValueQueryStringParameters") or {
-        name: [value] for name, value in (event.get("queryStringParameters") or {}).items()
-    }
-    return request
-
-
-def _set_route(request: Request, template: str, parameters: Mapping[str, str] | None) -> None:
+def set_route(request: Request, template: str, parameters: Mapping[str, str] | None) -> None:
     if template and "+}" not in template:
         request.route = template
         request.parameters = dict(parameters or {})
 
 
-def _segments(path: str, *, encoded: bool) -> list[str]:
+def segments(path: str, *, encoded: bool) -> list[str]:
     """Split before it is decoded, so that an encoded slash stays within its segment."""
     return [decoded(part) if encoded else part for part in path.strip("/").split("/")]
 

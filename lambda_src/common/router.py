@@ -8,7 +8,7 @@ import sys
 import time
 
 from common import events
-from common.errors import ConditionFailed, InvalidValue, ItemTooLarge, Problem, Throttled, Unavailable
+from common.errors import Problem
 from common.events import Answer, Request
 
 TYPE_CHECKING = False
@@ -20,21 +20,6 @@ if TYPE_CHECKING:
 
     Route = Callable[[Request], Answer]
 
-_TITLES = {
-    400: "Bad Request",
-    401: "Unauthorized",
-    403: "Forbidden",
-    404: "Not Found",
-    405: "Method Not Allowed",
-    409: "Conflict",
-    412: "Precondition Failed",
-    413: "Content Too Large",
-    415: "Unsupported Media Type",
-    429: "Too Many Requests",
-    500: "Internal Server Error",
-    502: "Bad Gateway",
-    503: "Service Unavailable",
-}
 _LEVELS = {"DEBUG": 0, "INFO": 1, "WARNING": 2, "ERROR": 3}
 # Kept back from the invocation's time to put the answer together
 _ANSWER_SECONDS = 0.25
@@ -70,7 +55,9 @@ class App:
         try:
             answer = self._answer(event, deadline, line)
         except Exception as error:  # noqa: BLE001 - whatever happens is answered as a problem
-            answer = _problem_answer(error, line)
+            from common.problems import answer_to
+
+            answer = answer_to(error, line)
         answer.headers |= {"x-request-id": request_id, "x-execution-environment": self.environment_id}
         answer.headers.setdefault("cache-control", "no-store")
         if answer.body is not None:
@@ -137,43 +124,6 @@ class App:
             "write_units": usage.write_units,
         }
         sys.stdout.write(json.dumps(line, ensure_ascii=False) + "\n")
-
-
-def _problem_answer(error: Exception, line: dict[str, Any]) -> Answer:
-    if not isinstance(error, Problem):
-        problem = _problem(error)
-        if problem.status >= 429:
-            line["level"] = "WARNING" if problem.status == 429 else "ERROR"
-            line["error"] = f"{type(error).__name__}: {error}"
-        if problem.status == 500:
-            import traceback
-
-            line["stack"] = traceback.format_exception(error)
-        error = problem
-    body: dict[str, Any] = {
-        "type": error.type,
-        "title": _TITLES[error.status],
-        "status": error.status,
-        "detail": error.detail,
-    }
-    if error.errors:
-        body["errors"] = [dict(one) for one in error.errors]
-    return Answer(error.status, body, {**error.headers, "content-type": "application/problem+json"})
-
-
-def _problem(error: Exception) -> Problem:
-    """What a caller is told of an exception: nothing of tables, roles or code."""
-    if isinstance(error, InvalidValue):
-        return Problem(400, str(error))
-    if isinstance(error, ConditionFailed):
-        return Problem(409, "it was changed at the same time by others; read it again and repeat")
-    if isinstance(error, ItemTooLarge):
-        return Problem(413, "what is to be stored is larger than the 400 KB that one record can hold")
-    if isinstance(error, Throttled):
-        return Problem(429, "the data store is throttling; try again later", headers={"retry-after": "1"})
-    if isinstance(error, Unavailable):
-        return Problem(503, "the data store is not available; try again later", headers={"retry-after": "2"})
-    return Problem(500, "an error that is not yours; the log holds it under the x-request-id of this answer")
 
 
 def _filled(parts: list[str], parameters: Mapping[str, str]) -> list[str]:
