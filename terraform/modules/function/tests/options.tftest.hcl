@@ -172,8 +172,8 @@ run "provisioned_concurrency_on_the_alias" {
   }
 
   assert {
-    condition     = aws_cloudwatch_metric_alarm.this["provisioned-spillover"].metric_name == "ProvisionedConcurrencySpilloverInvocations"
-    error_message = "Spilling over is worth an alarm."
+    condition     = tomap(aws_cloudwatch_metric_alarm.this["provisioned-spillover"].dimensions) == tomap({ FunctionName = "agents", Resource = "agents:live" })
+    error_message = "Spilling over is worth an alarm, by the alias that has the environments."
   }
 }
 
