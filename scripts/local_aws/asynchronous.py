@@ -144,7 +144,7 @@ def _destination_record(record: EventRecord, result: Result | None, condition: s
 
 def _send(arn: str, message: str, attributes: dict[str, str]) -> None:
     service, region, name = arn.split(":")[2], arn.split(":")[3], arn.split(":")[-1]
-    typed = {key: {"data_type": "String", "string_value": value} for key, value in attributes.items()}
+    typed = {key: {"DataType": "String", "StringValue": value} for key, value in attributes.items()}
     if service == "sqs":
         from moto.sqs.models import sqs_backends
 

@@ -14,6 +14,7 @@ from scripts.local_aws.invocation import caller_access_key
 from scripts.local_aws.moto_patch import replace
 from scripts.local_aws.roles import Roles, Session
 from scripts.local_aws.settings import ACCOUNT_ID
+from scripts.local_aws.sigv4 import Secret, SignatureError, SignedRequest, verify
 
 _TRANSACTION_ACTIONS = {
     "Put": "PutItem",
@@ -125,11 +126,33 @@ def _error(
     return status, headers, json.dumps({"__type": f"{namespace}#{type_}", "message": message})
 
 
+def _well_signed(session: Session, handler: Any) -> bool:
+    request = handler.normalized_request
+    signed = SignedRequest(
+        method=request.method,
+        path=request.path,
+        query=handler.parsed_url.query,
+        headers=[(name.lower(), value) for name, value in request.headers.items()],
+        body=handler.raw_body if isinstance(handler.raw_body, bytes) else handler.raw_body.encode(),
+    )
+    try:
+        verify(signed, "dynamodb", lambda _: Secret(session.secret_access_key, session.session_token))
+    except SignatureError:
+        return False
+    return True
+
+
 def _refusal(roles: Roles, session: Session, handler: Any) -> tuple[int, dict[str, str], str] | None:
     """AWS's AccessDeniedException for a call that the function's role does not allow; None when it does."""
     action = handler._get_action()
     if handler.headers.get("x-amz-security-token") != session.session_token:
         return _error(400, "UnrecognizedClientException", "The security token included in the request is invalid.")
+    if not _well_signed(session, handler):
+        message = (
+            "The request signature we calculated does not match the signature you provided. Check your AWS Secret "
+            "Access Key and signing method. Consult the service documentation for details."
+        )
+        return _error(400, "InvalidSignatureException", message)
     refused: tuple[int, dict[str, str], str] | None = None
     general = {
         "aws:principalarn": [session.role_arn],
@@ -187,6 +210,8 @@ def install(roles: Roles) -> None:
     from moto.dynamodb.responses import DynamoHandler
 
     dynamodb_tables.install()
+    # moto takes equal keys of different tables for duplicates; dynamodb_strictness knows better.
+    DynamoHandler._contains_duplicates = staticmethod(lambda _keys: False)
     tokens = dynamodb_strictness.Tokens()
     # moto checks a condition and writes in two steps: two callers at once could both pass.
     lock = threading.RLock()
