@@ -43,7 +43,7 @@ def wait_for(condition: Callable[[], Any], timeout: float = 10.0) -> Any:
     return value
 
 
-def client_for(running: control.Running, service: str, **kwargs: Any) -> Any:
+def client_for(running: control.Running, service: str, *, parameter_validation: bool = True, **kwargs: Any) -> Any:
     environment = control.client_environment(running, region=REGION)
     return boto3.client(
         service,
@@ -51,7 +51,9 @@ def client_for(running: control.Running, service: str, **kwargs: Any) -> Any:
         region_name=REGION,
         aws_access_key_id=kwargs.pop("access_key", environment["AWS_ACCESS_KEY_ID"]),
         aws_secret_access_key=kwargs.pop("secret_key", environment["AWS_SECRET_ACCESS_KEY"]),
-        config=Config(retries={"total_max_attempts": 1}, max_pool_connections=30),
+        config=Config(
+            retries={"total_max_attempts": 1}, max_pool_connections=30, parameter_validation=parameter_validation
+        ),
         **kwargs,
     )
 

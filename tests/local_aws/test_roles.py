@@ -69,8 +69,10 @@ def test_what_is_not_allowed_is_denied_in_awss_words(deploy: Deploy, tables: tup
     ]:
         assert call(function, name, **parameters) == [
             "AccessDeniedException",
-            f"User: {caller} is not authorized to perform: dynamodb:{action} on resource: "
-            f"{arn(parameters['TableName'])} because no identity-based policy allows the dynamodb:{action} action",
+            (
+                f"User: {caller} is not authorized to perform: dynamodb:{action} on resource: "
+                f"{arn(parameters['TableName'])} because no identity-based policy allows the dynamodb:{action} action"
+            ),
             400,
         ]
 
