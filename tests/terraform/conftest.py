@@ -1,0 +1,26 @@
+"""Terraform runs on a copy of the repository's Terraform code, so that nothing is left in the working tree."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.terraform.running import OpenTerraform, Terraform, copy_code, empty_aws
+
+
+@pytest.fixture
+def terraform(tmp_path: Path) -> OpenTerraform:
+    """Opens Terraform in a directory of a fresh copy: `terraform("terraform/bootstrap", environment)`."""
+    copy = copy_code(tmp_path / "checkout")
+
+    def open_directory(directory: str, environment: Mapping[str, str] | None = None) -> Terraform:
+        return Terraform(copy / directory, tmp_path / "data" / directory, environment or {})
+
+    return open_directory
+
+
+@pytest.fixture
+def aws() -> Iterator[dict[str, str]]:
+    """An empty AWS in this process: the environment with which clients find it."""
+    with empty_aws() as environment:
+        yield environment

@@ -1,0 +1,93 @@
+"""Terraform in one directory, and where this repository keeps its Terraform code."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from moto.server import ThreadedMotoServer
+
+from scripts.terraform_cli import binary, plugin_dir
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+ROOTS = ("terraform", "terraform/bootstrap")
+MODULES = ("terraform/modules/table", "terraform/modules/function", "terraform/modules/http_api")
+REGION = "us-east-1"
+
+
+class Terraform:
+    """One directory, initialised from the provider mirror where there is one, else from the registry."""
+
+    def __init__(self, directory: Path, data_dir: Path, environment: Mapping[str, str]) -> None:
+        self.directory = directory
+        self.environment = {
+            **{name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "TF_VAR_", "TF_LOG"))},
+            "TF_DATA_DIR": str(data_dir),
+            "TF_IN_AUTOMATION": "1",
+            "TF_INPUT": "0",
+            "CHECKPOINT_DISABLE": "1",
+            **environment,
+        }
+
+    def run(self, command: str, *arguments: str, accept: tuple[int, ...] = (0,)) -> subprocess.CompletedProcess[str]:
+        options = ["-no-color"] if command not in ("fmt", "show") else []
+        answer = subprocess.run(
+            [binary(), command, *options, *arguments],
+            cwd=self.directory,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert answer.returncode in accept, f"terraform {command} failed:\n{answer.stdout}\n{answer.stderr}"
+        return answer
+
+    def init(self, *arguments: str) -> None:
+        mirror = plugin_dir()
+        self.run("init", *([f"-plugin-dir={mirror}"] if mirror else []), *arguments)
+
+    def show(self, plan_file: str | None = None) -> dict[str, Any]:
+        shown: dict[str, Any] = json.loads(self.run("show", "-json", *([plan_file] if plan_file else [])).stdout)
+        return shown
+
+
+OpenTerraform = Callable[..., Terraform]
+
+
+def copy_code(to: Path) -> Path:
+    """Copies the Terraform code, and the contracts that it reads, into a directory of their own."""
+    left_out = shutil.ignore_patterns(".terraform", "*.tfstate*", "*.tfplan", "terraform.tfvars")
+    shutil.copytree(REPOSITORY / "terraform", to / "terraform", ignore=left_out)
+    for contract in (REPOSITORY / "lambda_src").glob("*/openapi.yaml"):
+        target = to / contract.relative_to(REPOSITORY)
+        target.parent.mkdir(parents=True)
+        shutil.copy(contract, target)
+    return to
+
+
+def drop_backend(root: Path) -> None:
+    """For plans that start from nothing: no state, so no backend."""
+    versions = root / "versions.tf"
+    versions.write_text(re.sub(r'  backend "s3" \{.*?\n  \}\n', "", versions.read_text(), flags=re.DOTALL))
+
+
+@contextmanager
+def empty_aws() -> Iterator[dict[str, str]]:
+    """An AWS in this process with nothing in it: the environment with which clients find it."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    try:
+        yield {
+            "AWS_ENDPOINT_URL": f"http://{host}:{port}",
+            "AWS_REGION": REGION,
+            "AWS_ACCESS_KEY_ID": "testing",
+            "AWS_SECRET_ACCESS_KEY": "testing",
+        }
+    finally:
+        server.stop()

@@ -1,0 +1,136 @@
+"""Apply, plan again, destroy: against an AWS in this process, with the real provider and the real backend."""
+
+import json
+from typing import Any
+
+import boto3
+
+from tests.terraform.alarms import applied, by_type, silent
+from tests.terraform.running import REGION, OpenTerraform
+
+BUCKET = "terraform-states"
+LOCAL_BOOTSTRAP = {
+    "aws_region": REGION,
+    "state_bucket_name": BUCKET,
+    # The AWS of this process speaks plain HTTP, and the provider waits a minute for a lifecycle rule to settle.
+    "require_tls": False,
+    "old_state_days": 0,
+}
+STACK = {
+    "environment": "local",
+    "aws_region": REGION,
+    "api_auth": "none",
+    "deletion_protection": False,
+    "lambda_manifest": "tests/fixtures/manifest.json",
+    "agent_registry": {"attach_access_to_roles": ["outside"]},
+    "alarms": {"subscribers": {"ops": {"endpoint": "ops@example.com"}}, "api": {"latency_milliseconds": 500}},
+}
+
+
+def test_stack_comes_stays_and_goes(terraform: OpenTerraform, aws: dict[str, str]) -> None:
+    """Bootstrap takes over a bare bucket; the stack keeps its state there, plans to nothing, and leaves nothing."""
+    _client(aws, "s3").create_bucket(Bucket=BUCKET)
+    bootstrap = _open(terraform, "terraform/bootstrap", aws, LOCAL_BOOTSTRAP)
+    bootstrap.run("apply", "-auto-approve")
+    bootstrap.run("plan", "-detailed-exitcode")
+    assert _client(aws, "s3").get_bucket_versioning(Bucket=BUCKET)["Status"] == "Enabled"
+
+    iam = _client(aws, "iam")
+    trust = {
+        "Statement": [{"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": "lambda.amazonaws.com"}}]
+    }
+    iam.create_role(RoleName="outside", AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", **trust}))
+
+    stack = _open(terraform, "terraform", aws, STACK)
+    stack.run("apply", "-auto-approve")
+    outputs = json.loads(stack.run("output", "-json").stdout)
+
+    registry = outputs["systems"]["value"]["agent_registry"]
+    table = _client(aws, "dynamodb").describe_table(TableName=registry["tables"]["agents"]["name"])["Table"]
+    assert table["TableArn"] == registry["tables"]["agents"]["arn"]
+    assert [(key["AttributeName"], key["KeyType"]) for key in table["KeySchema"]] == [("agentId", "HASH")]
+    alias = _client(aws, "lambda").get_alias(FunctionName=registry["function_name"], Name="live")
+    assert alias["FunctionVersion"] == registry["function_version"]
+    routes = _client(aws, "apigatewayv2").get_routes(ApiId=outputs["api"]["value"]["id"])["Items"]
+    assert {route["RouteKey"] for route in routes} == set(registry["routes"])
+    assert [policy["PolicyName"] for policy in iam.list_attached_role_policies(RoleName="outside")["AttachedPolicies"]]
+
+    resources = applied(stack.show())
+    alarms = [(item["address"], item["values"]) for item in resources if item["type"] == "aws_cloudwatch_metric_alarm"]
+    assert {alarm["metric_name"] for _, alarm in alarms if alarm["namespace"] == "AWS/ApiGateway"} == {"5xx", "Latency"}
+    assert silent(by_type(resources), alarms) == []
+
+    answer = stack.run("plan", "-detailed-exitcode", accept=(0, 2))
+    assert answer.returncode == 0, f"the second plan must change nothing:\n{answer.stdout}"
+    assert not list(stack.directory.glob("*.tfstate*")), "the state is in the bucket, and nowhere else"
+
+    stack.run("destroy", "-auto-approve")
+    assert _left_over(aws) == {}
+
+
+def test_a_change_of_memory_moves_the_alias_and_leaves_the_table_alone(
+    terraform: OpenTerraform, aws: dict[str, str]
+) -> None:
+    """Settings of function and table change in place: nothing that holds data is made anew."""
+    _client(aws, "s3").create_bucket(Bucket=BUCKET)
+    stack = _open(terraform, "terraform", aws, STACK | {"agent_registry": {}, "alarms": {"enabled": False}})
+    stack.run("apply", "-auto-approve")
+    changed = {
+        "agent_registry": {"function": {"memory_megabytes": 1024}},
+        "persistence": {"agent_registry": "memory"},
+        "point_in_time_recovery_days": 7,
+    }
+    _write_variables(stack.directory, STACK | {"alarms": {"enabled": False}} | changed)
+    stack.run("plan", "-out=tfplan")
+    actions = {
+        change["address"]: change["change"]["actions"]
+        for change in stack.show("tfplan")["resource_changes"]
+        if change["change"]["actions"] != ["no-op"]
+    }
+    assert actions == {
+        "module.agent_registry_function[0].aws_lambda_function.this": ["update"],
+        "module.agent_registry_function[0].aws_lambda_alias.live": ["update"],
+        "module.agent_registry_table[0].aws_dynamodb_table.this": ["update"],
+    }
+
+
+def _open(terraform: OpenTerraform, root: str, aws: dict[str, str], variables: dict[str, Any]) -> Any:
+    opened = terraform(root, aws)
+    _write_variables(opened.directory, variables)
+    backend = {"bucket": BUCKET, "key": f"{root}.tfstate", "region": REGION, "use_path_style": "true"}
+    opened.init("-lockfile=readonly", *(f"-backend-config={name}={value}" for name, value in backend.items()))
+    return opened
+
+
+def _write_variables(directory: Any, variables: dict[str, Any]) -> None:
+    (directory / "test.auto.tfvars.json").write_text(json.dumps(variables))
+
+
+def _client(aws: dict[str, str], service: str) -> Any:
+    return boto3.client(
+        service,
+        endpoint_url=aws["AWS_ENDPOINT_URL"],
+        region_name=REGION,
+        aws_access_key_id=aws["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=aws["AWS_SECRET_ACCESS_KEY"],
+    )
+
+
+def _left_over(aws: dict[str, str]) -> dict[str, list[str]]:
+    """What a destroy forgot, by kind; the role from outside belongs to somebody else."""
+    logs, cloudwatch, iam = _client(aws, "logs"), _client(aws, "cloudwatch"), _client(aws, "iam")
+    found = {
+        "tables": _client(aws, "dynamodb").list_tables()["TableNames"],
+        "functions": [item["FunctionName"] for item in _client(aws, "lambda").list_functions()["Functions"]],
+        "log groups": [item["logGroupName"] for item in logs.describe_log_groups()["logGroups"]],
+        "APIs": [item["ApiId"] for item in _client(aws, "apigatewayv2").get_apis()["Items"]],
+        "alarms": [item["AlarmName"] for item in cloudwatch.describe_alarms()["MetricAlarms"]],
+        "dashboards": [item["DashboardName"] for item in cloudwatch.list_dashboards()["DashboardEntries"]],
+        "topics": [item["TopicArn"] for item in _client(aws, "sns").list_topics()["Topics"]],
+        "roles": [item["RoleName"] for item in iam.list_roles()["Roles"] if item["RoleName"] != "outside"],
+        "policies": [item["PolicyName"] for item in iam.list_policies(Scope="Local")["Policies"]],
+        "attachments": [
+            item["PolicyName"] for item in iam.list_attached_role_policies(RoleName="outside")["AttachedPolicies"]
+        ],
+    }
+    return {kind: names for kind, names in found.items() if names}
