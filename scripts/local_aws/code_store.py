@@ -34,7 +34,12 @@ class CodeStore:
     def __init__(self, root: Path) -> None:
         self._root = root
         self._lock = threading.Lock()
-        root.mkdir(parents=True, exist_ok=True)
+        remove_tree(root)  # left by one that was killed
+        root.mkdir(parents=True)
+
+    def remove(self) -> None:
+        """Read-only folders are a nuisance to whoever deletes the build folder."""
+        remove_tree(self._root)
 
     def folder(self, zips: Sequence[bytes]) -> Path:
         digest = hashlib.sha256()

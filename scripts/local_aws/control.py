@@ -33,6 +33,7 @@ from typing import Any, cast
 
 import psutil
 
+from scripts.local_aws.code_store import remove_tree
 from scripts.local_aws.errors import LocalAwsError
 from scripts.local_aws.settings import (
     CLIENT_ACCESS_KEY_ID,
@@ -240,7 +241,9 @@ def stop(state_dir: Path, *, grace: float = 10.0) -> bool:
     if not state_dir.exists():
         return False
     with _only_one(state_dir):
-        return _end(state_dir, grace)
+        stopped = _end(state_dir, grace)
+        remove_tree(state_dir / "code")  # left by one that was killed
+        return stopped
 
 
 def _end(state_dir: Path, grace: float) -> bool:

@@ -76,6 +76,7 @@ class Environment:
         stream: LogStream,
         guardian: Guardian,
         init_timeout: float,
+        ended: Callable[[], None],
     ) -> None:
         self.id = uuid.uuid4().hex
         self.function = function
@@ -89,6 +90,7 @@ class Environment:
         self._variables = variables
         self._guardian = guardian
         self._init_timeout = init_timeout
+        self._ended = ended
         self._changed = threading.Condition()
         self._events: list[_Event] = []
         self._out_of_memory = False
@@ -128,7 +130,6 @@ class Environment:
         finally:
             os.close(write_end)
         self._guardian.watch(self._process.pid)
-        self._psutil = psutil.Process(self._process.pid)
         self._output, self._partial = read_end, b""
         threading.Thread(target=self._read_output, args=(self._process, read_end), daemon=True).start()
         threading.Thread(target=self._wait, args=(self._process,), daemon=True).start()
@@ -161,6 +162,7 @@ class Environment:
         self.alive = False
         self._end_process()
         self.stream.flush()
+        self._ended()
 
     # -- output -------------------------------------------------------------------------------------------------
 
@@ -199,12 +201,18 @@ class Environment:
 
     # -- memory -------------------------------------------------------------------------------------------------
 
+    def _watched(self) -> psutil.Process | None:
+        process = self._process
+        if process is not None and (self._psutil is None or self._psutil.pid != process.pid):
+            self._psutil = psutil.Process(process.pid)
+        return self._psutil if process is not None else None
+
     def check_memory(self) -> None:
         """Notes the memory in use; ends the process when it is over the function's limit."""
-        watched = self._psutil
-        if watched is None:
-            return
         try:
+            watched = self._watched()
+            if watched is None:
+                return
             used = watched.memory_info().rss
             for child in watched.children(recursive=True):
                 used += child.memory_info().rss
@@ -217,10 +225,11 @@ class Environment:
             self._kill_group(watched.pid)
 
     def _note_memory(self) -> None:
-        if self._psutil is not None:
-            with contextlib.suppress(psutil.Error):
-                self.max_memory_mb = max(self.max_memory_mb, math.ceil(self._psutil.memory_info().rss / (1 << 20)))
-                self.max_memory_mb = min(self.max_memory_mb, self.function.memory_mb)
+        with contextlib.suppress(psutil.Error):
+            watched = self._watched()
+            if watched is not None:
+                used = math.ceil(watched.memory_info().rss / (1 << 20))
+                self.max_memory_mb = min(max(self.max_memory_mb, used), self.function.memory_mb)
 
     # -- runtime ------------------------------------------------------------------------------------------------
 

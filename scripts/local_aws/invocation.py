@@ -13,6 +13,7 @@ import random
 import secrets
 import time
 import uuid
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -170,11 +171,14 @@ class Invoker:
     # -- environments -------------------------------------------------------------------------------------------
 
     def _make_environment(self, function: functions.FunctionSnapshot) -> Environment:
-        code = self._code.folder(functions.code_zips(self._sources[function]))
+        code = self._code_folder(function)
         session = self._roles.session(function.role, function.name, function.region, function.partition)
 
         def permitted(action: str, resource: str) -> bool:
-            return self._roles.allows(function.role, function.partition, action, resource) == "allow"
+            # Each environment has a stream of its own: for the record they are all one.
+            record_as = f"{resource.partition(':log-stream:')[0]}:log-stream:*" if ":log-stream:" in resource else None
+            decision = self._roles.allows(function.role, function.partition, action, resource, record_as=record_as)
+            return decision == "allow"
 
         stream = LogStream(
             function.account_id, function.region, function.log_group, stream_name(function.version), permitted
@@ -185,7 +189,25 @@ class Invoker:
             "AWS_SECRET_ACCESS_KEY": session.secret_access_key,
             "AWS_SESSION_TOKEN": session.session_token,
         }
-        return Environment(function, code, variables, stream, self._guardian, self._settings.init_timeout)
+        return Environment(
+            function,
+            code,
+            variables,
+            stream,
+            self._guardian,
+            self._settings.init_timeout,
+            lambda: self._roles.forget(session),
+        )
+
+    def _code_folder(self, function: functions.FunctionSnapshot) -> Path:
+        if not function.runtime.startswith("python"):
+            message = f"Only zips with a Python runtime run in the embedded AWS, not {function.runtime or 'images'}."
+            raise InvokeError(502, "InvalidRuntimeException", {"Type": "Server", "Message": message})
+        try:
+            return self._code.folder(functions.code_zips(self._sources[function]))
+        except zipfile.BadZipFile as error:
+            message = f"Lambda was unable to decompress the function's zip: {error}"
+            raise InvokeError(502, "InvalidZipFileException", {"Type": "Server", "Message": message}) from error
 
     def _variables(self, function: functions.FunctionSnapshot, code: Path, stream: str) -> dict[str, str]:
         """What Lambda sets, the function's own, and the endpoint; nothing of the caller's environment."""
@@ -259,6 +281,9 @@ class Invoker:
         try:
             invocation = Invocation(request_id, payload, target.arn, trace, client_context)
             return environment.invoke(invocation), function.version
+        except BaseException:
+            environment.alive = False
+            raise
         finally:
             self.fleet.release(environment)
 
@@ -292,6 +317,7 @@ class Invoker:
     def close(self) -> None:
         self._queue.close()
         self.fleet.close()
+        self._code.remove()
 
     # -- the HTTP face ------------------------------------------------------------------------------------------
 

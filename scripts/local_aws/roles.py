@@ -131,9 +131,11 @@ class Roles:
         action: str,
         resource: str,
         context: Mapping[str, Sequence[str]] | None = None,
+        *,
+        record_as: str | None = None,
     ) -> str:
-        """ "allow", "deny" or "implicit", recorded."""
+        """ "allow", "deny" or "implicit"; recorded, under another resource's name if one is given."""
         documents, boundary = role_policies(role_arn, partition)
         decision = is_allowed(documents, boundary, action, resource, context or {})
-        self.decisions.record(role_arn, action, resource, allowed=decision == "allow")
+        self.decisions.record(role_arn, action, record_as or resource, allowed=decision == "allow")
         return decision

@@ -62,7 +62,7 @@ def test_start_is_idempotent_and_stop_cleans_up(state_dir: Path) -> None:
     assert gone(first.pid)
     assert control.status(state_dir) is None
     assert not control.stop(state_dir)
-    assert not (state_dir / "state.json").exists()
+    assert sorted(file.name for file in state_dir.iterdir()) == ["lock", "server.log"]
 
 
 def test_starting_is_quick(state_dir: Path) -> None:
@@ -86,6 +86,16 @@ def test_after_a_kill_it_starts_again(state_dir: Path) -> None:
     assert control.status(state_dir) is None
     again = control.start(state_dir, port=first.port, api_port=first.api_port)
     assert again.pid != first.pid
+
+
+def test_after_a_kill_stop_clears_the_rest_away(state_dir: Path) -> None:
+    aws = start_aws(state_dir)
+    aws.deploy(SLEEPER).invoke()
+    os.kill(aws.running.pid, signal.SIGKILL)
+    wait_for(lambda: gone(aws.running.pid))
+    assert (state_dir / "code").exists()
+    assert not control.stop(state_dir)
+    assert not (state_dir / "code").exists()
 
 
 def test_a_stopped_process_that_does_not_answer_is_replaced(state_dir: Path) -> None:
@@ -180,7 +190,7 @@ def test_the_module_is_cheap_to_import() -> None:
 def test_clients_need_nothing_but_the_environment(aws: Aws) -> None:
     environment = control.client_environment(aws.running, region="eu-west-1")
     code = (
-        "import boto3; print(boto3.client('sts').get_caller_identity()['Account'], boto3.session.Session().region_name);"
+        "import boto3; print(boto3.client('sts').get_caller_identity()['Account'], boto3.Session().region_name);"
         "s = boto3.client('s3'); s.create_bucket(Bucket='plain', CreateBucketConfiguration={'LocationConstraint': "
         "'eu-west-1'}); s.put_object(Bucket='plain', Key='a/b c', Body=b'x' * 300000, IfNoneMatch='*');"
         "print(len(s.get_object(Bucket='plain', Key='a/b c')['Body'].read()))"

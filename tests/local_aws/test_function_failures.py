@@ -144,6 +144,18 @@ def test_a_request_over_the_limit_is_a_413(deploy: Deploy, aws: Aws, kind: str, 
     assert aws.client("lambda").invoke(FunctionName=function.name, Payload=within, InvocationType=kind)
 
 
+@pytest.mark.parametrize(
+    ("configuration", "code"),
+    [({"Runtime": "nodejs22.x"}, "InvalidRuntimeException"), ({}, "InvalidZipFileException")],
+)
+def test_what_cannot_run_says_so(deploy: Deploy, aws: Aws, configuration: dict[str, Any], code: str) -> None:
+    function = deploy("", **configuration)
+    aws.client("lambda").update_function_code(FunctionName=function.name, ZipFile=b"no zip")
+    with pytest.raises(ClientError) as error:
+        function.invoke()
+    assert error.value.response["Error"]["Code"] == code
+
+
 def test_a_payload_that_is_no_json_is_a_400(deploy: Deploy, aws: Aws) -> None:
     with pytest.raises(ClientError) as error:
         aws.client("lambda").invoke(FunctionName=deploy("").name, Payload=b"{")
