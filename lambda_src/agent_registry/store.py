@@ -101,7 +101,7 @@ class AgentStore:
                 and _index_key(capability, after_id) | {"capability": capability, "capabilityOf": after_id},
             )
             ids = [entry["capabilityOf"] for entry in entries[:count]]
-            items = self._table.get_many([{"agentId": one} for one in ids]) if ids else []
+            items = self._table.get_many([{"agentId": one} for one in ids])
             # the index may lag behind: the agents' own items decide
             agents = {
                 item["agentId"]: _shown(item)

@@ -51,7 +51,7 @@ class DynamoDBTable(Writing):
 
     def get_many(self, keys: Sequence[Key]) -> list[Item]:
         found: list[Item] = []
-        wanted = {self.name: {"Keys": [marshal_item(key) for key in keys], "ConsistentRead": True}}
+        wanted = {self.name: {"Keys": [marshal_item(key) for key in keys], "ConsistentRead": True}} if keys else {}
         attempt = 0
         while wanted:
             answer = self._client.call("BatchGetItem", {"RequestItems": wanted, "ReturnConsumedCapacity": "TOTAL"})

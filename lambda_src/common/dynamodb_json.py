@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
-MAXIMUM_DEPTH = 32
+# DynamoDB's 32 levels count the innermost value
+MAXIMUM_DEPTH = 31
 _NUMBERS = Context(prec=38, Emin=-130, Emax=125, traps=[Inexact, InvalidOperation, Overflow, Subnormal])
 
 
@@ -54,7 +55,7 @@ def marshal(value: Any, depth: int = 0) -> dict[str, Any]:
     if isinstance(value, bytes):
         return {"B": _base64(value)}
     if depth >= MAXIMUM_DEPTH:
-        raise InvalidValue(f"values are nested deeper than {MAXIMUM_DEPTH} levels")
+        raise InvalidValue(f"values are nested deeper than {MAXIMUM_DEPTH + 1} levels")
     if isinstance(value, dict):
         return {"M": {_utf8(name): marshal(one, depth + 1) for name, one in value.items()}}
     if isinstance(value, (list, tuple)):

@@ -87,8 +87,8 @@ class MemoryTable(Writing):
 
     def get_many(self, keys: Sequence[Key]) -> list[Item]:
         wanted = [self._row_key(marshal_item(key)) for key in keys]
-        if not 0 < len(set(wanted)) == len(wanted) <= MAXIMUM_BATCH:
-            raise Refused(f"a batch holds 1 to {MAXIMUM_BATCH} different keys")
+        if not len(set(wanted)) == len(wanted) <= MAXIMUM_BATCH:
+            raise Refused(f"a batch holds at most {MAXIMUM_BATCH} keys, each once")
         with self._counted():
             return [unmarshal_item(self.rows[key]) for key in wanted if key in self.rows]
 
@@ -207,6 +207,5 @@ def _met(change: Change, stored: Mapping[str, Any] | None) -> bool:
         for name, value in change.expect.items()
     ):
         return True
-    if change.or_expired_at is None or "ttl" not in found:
-        return False
-    return bool(number(found["ttl"]["N"]) <= change.or_expired_at)
+    ttl = found.get("ttl", {}).get("N")
+    return change.or_expired_at is not None and ttl is not None and bool(number(ttl) <= change.or_expired_at)
