@@ -1,9 +1,6 @@
 resource "aws_lambda_function" "this" {
-  #checkov:skip=CKV_AWS_50:X-Ray is the caller's choice (function.tracing): it costs per trace
-  #checkov:skip=CKV_AWS_115:reserved concurrency is the caller's choice: it takes from the account's shared pool
   #checkov:skip=CKV_AWS_116:a dead-letter target only matters for asynchronous invocations; callers that have them set function.dead_letter_arn
   #checkov:skip=CKV_AWS_117:a function that calls AWS APIs only gains nothing from a VPC but cold starts; callers that need one set function.vpc
-  #checkov:skip=CKV_AWS_173:environment variables are encrypted with Lambda's own key unless function.environment_kms_key_arn names another; they hold no secrets
   #checkov:skip=CKV_AWS_272:code signing is the caller's choice (function.code_signing_config_arn): it needs a signing profile and S3
   # Named after its log group on purpose: this reference makes the group, with its retention, exist before the function
   # can write its first line and have Lambda create a group that never expires.

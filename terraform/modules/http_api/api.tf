@@ -13,7 +13,6 @@ resource "aws_apigatewayv2_api" "this" {
 }
 
 resource "aws_apigatewayv2_stage" "default" {
-  #checkov:skip=CKV2_AWS_51:client certificates are for backends reached over HTTP; these integrations are Lambda functions
   api_id      = aws_apigatewayv2_api.this.id
   name        = "$default"
   auto_deploy = true

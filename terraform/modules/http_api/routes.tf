@@ -33,7 +33,6 @@ resource "aws_apigatewayv2_integration" "this" {
 }
 
 resource "aws_apigatewayv2_route" "this" {
-  #checkov:skip=CKV_AWS_309:authorization is IAM unless the caller chooses none (api.authorization), which the root module accepts in environment local only
   for_each = local.systems_by_route
 
   api_id             = aws_apigatewayv2_api.this.id
