@@ -94,8 +94,6 @@ def _configuration(invoker: Invoker, function_class: type) -> None:
         if spec.get("DryRun"):
             return self.get_configuration()
         before, changed_before = (self.code_sha_256, self.architectures), self.code_or_config_updated
-        # Published versions share this dictionary with $LATEST: theirs must stay as it was.
-        self.code = dict(self.code)
         if spec.get("Architectures"):
             self.architectures = spec["Architectures"]
         original(self, spec)

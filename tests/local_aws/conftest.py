@@ -102,8 +102,10 @@ class Function:
         )
 
     def log_messages(self) -> list[str]:
-        events = self.clients("logs").filter_log_events(logGroupName=f"/aws/lambda/{self.name}")["events"]
-        return [event["message"] for event in events]
+        pages = (
+            self.clients("logs").get_paginator("filter_log_events").paginate(logGroupName=f"/aws/lambda/{self.name}")
+        )
+        return [event["message"] for page in pages for event in page["events"]]
 
 
 Deploy = Callable[..., Function]

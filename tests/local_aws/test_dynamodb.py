@@ -310,6 +310,18 @@ def test_racing_writers_never_both_win(client: Any, table: str) -> None:
         assert sum(pool.map(put, range(40))) == 1
 
 
+def test_concurrent_queries_do_not_mix(client: Any, table: str) -> None:
+    for start in range(0, 1200, 25):
+        puts = [{"PutRequest": {"Item": item(f"{n:05}", f"city-{n % 4}", n)}} for n in range(start, start + 25)]
+        client.batch_write_item(RequestItems={table: puts})
+
+    def cities(n: int) -> set[str]:
+        return {found["city"]["S"] for found in by_city(client, table, f"city-{n % 4}")["Items"]}
+
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(cities, range(24))) == [{f"city-{n % 4}"} for n in range(24)]
+
+
 def test_a_query_and_a_transaction_do_not_depend_on_the_tables_size(client: Any, table: str) -> None:
     for start in range(0, 3000, 25):
         puts = [{"PutRequest": {"Item": item(f"{n:05}", f"city-{n % 100}", n)}} for n in range(start, start + 25)]
@@ -324,7 +336,15 @@ def test_a_query_and_a_transaction_do_not_depend_on_the_tables_size(client: Any,
             times.append(time.perf_counter() - began)
         return min(times)
 
-    put = {"Put": {"TableName": table, "Item": item("extra", "city-1", 1)}}
-    # moto alone takes some 60 ms and 100 ms here
-    assert best(lambda: by_city(client, table, "city-7", Limit=10)) < 0.03
-    assert best(lambda: client.transact_write_items(TransactItems=[put])) < 0.03
+    def query(name: str) -> float:
+        return best(lambda: by_city(client, name, "city-7", Limit=10))
+
+    def transact(name: str) -> float:
+        put = {"Put": {"TableName": name, "Item": item("extra", "city-1", 1)}}
+        return best(lambda: client.transact_write_items(TransactItems=[put]))
+
+    small = make_table(client)
+    puts = [{"PutRequest": {"Item": item(f"{n:05}", "city-7", n)}} for n in range(25)]
+    client.batch_write_item(RequestItems={small: puts})
+    assert query(table) < 2 * query(small) + 0.002
+    assert transact(table) < 2 * transact(small) + 0.002

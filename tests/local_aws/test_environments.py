@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import concurrent.futures
+import dataclasses
+import os
 import re
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import psutil
 import pytest
 from botocore.exceptions import ClientError
 
 from scripts.local_aws import control
+from scripts.local_aws.environments import Environment, Fleet
+from scripts.local_aws.functions import FunctionSnapshot
 from tests.local_aws.conftest import Aws, Deploy, Function, start_aws, wait_for, zip_of
 
 WHO = """
@@ -139,6 +144,40 @@ def test_a_busy_environment_finishes_before_it_is_replaced(aws: Aws, deploy: Dep
     pid = running.result().payload
     wait_for(lambda: not psutil.pid_exists(pid))
     assert gate.enter(function).result().payload != pid
+
+
+def test_the_fleet_itself_never_reuses_an_environment_of_another_snapshot() -> None:
+    def snapshot(**changes: Any) -> FunctionSnapshot:
+        fields = {field.name: "" for field in dataclasses.fields(FunctionSnapshot)} | {"name": "f", "region": "r"}
+        return FunctionSnapshot(**{**fields, **changes})
+
+    def make(function: FunctionSnapshot) -> Any:
+        return mock.Mock(alive=True, too_old=False, function=function, stream=mock.Mock(has_pending=False))
+
+    fleet = Fleet(make, account_concurrency=10, idle_eviction=1e9)
+    try:
+        first = fleet.acquire(snapshot(), None, {})
+        fleet.release(first)
+        assert fleet.acquire(snapshot(), None, {}) is first
+        fleet.release(first)
+        second = fleet.acquire(snapshot(timeout=5), None, {})
+        assert second is not first
+        first.stop.assert_called_once()
+    finally:
+        fleet.close()
+
+
+def test_output_is_taken_before_the_answer_is_given() -> None:
+    """Without the reading thread: it usually wins the race that this settles."""
+    stream = mock.Mock()
+    environment = Environment(mock.Mock(), Path(), {}, stream, mock.Mock(), 1.0, lambda: None)
+    read_end, write_end = os.pipe()
+    environment._output = read_end
+    os.write(write_end, b"first\nsecond")
+    environment._drain()
+    os.close(write_end)
+    os.close(read_end)
+    assert [call.args[0] for call in stream.add.call_args_list] == ["first", "second"]
 
 
 def test_a_deleted_function_leaves_no_process(aws: Aws, deploy: Deploy) -> None:

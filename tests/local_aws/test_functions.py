@@ -113,7 +113,10 @@ def test_a_published_version_keeps_code_and_configuration(aws: Aws, deploy: Depl
     client.update_function_configuration(FunctionName=function.name, Environment={"Variables": {"STAGE": "two"}})
     client.update_function_code(FunctionName=function.name, ZipFile=zip_of(VERSION.format(number=2)))
     assert client.publish_version(FunctionName=function.name)["Version"] == "2"
+    before = client.get_function(FunctionName=function.name, Qualifier="2")
     client.update_function_code(FunctionName=function.name, ZipFile=zip_of(VERSION.format(number=3)))
+    after = client.get_function(FunctionName=function.name, Qualifier="2")
+    assert (after["Code"], after["Configuration"]) == (before["Code"], before["Configuration"])
     assert function.invoke(qualifier="1").payload == ["one", 1, "1", f"{function.arn}:1"]
     assert function.invoke(qualifier="2").payload == ["two", 2, "2", f"{function.arn}:2"]
     assert function.invoke().payload == ["two", 3, "$LATEST", function.arn]
