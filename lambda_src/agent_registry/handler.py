@@ -26,7 +26,7 @@ MAXIMUM_LEASE_SECONDS = 31_536_000
 # https, a host, perhaps a port, path and query; no user, no fragment, printable ASCII only
 ENDPOINT_PATTERN = (
     r"[Hh][Tt][Tt][Pp][Ss]://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?)"
-    r"(:([1-9][0-9]{0,4}))?([/?][!\"$-~]*)?"
+    r'(:([1-9][0-9]{0,4}))?([/?][!"$-~]*)?'
 )
 
 

@@ -74,7 +74,7 @@ class App:
         line["method"] = request.method
         template = self._match(request)
         line["route"] = template
-        route = self.routes.get(f"{'GET' if request.method == 'HEAD' else request.method} {template}")
+        route = self.routes.get(f"{_read_as(request.method)} {template}")
         if route is not None:
             return route(request)
         allowed = {key.partition(" ")[0] for key in self.routes if self._fits(key.partition(" ")[2], request)}
@@ -87,14 +87,14 @@ class App:
 
     def _match(self, request: Request) -> str:
         """The template of the route that is meant; the path's parameters are set. 404 if there is none."""
-        if request.route in self._templates:
+        method = _read_as(request.method)
+        if f"{method} {request.route}" in self.routes:
             request.segments = _filled(self._templates[request.route], request.parameters)
             if "" not in request.segments:
                 return request.route
         fitting = [template for template in self._templates if self._fits(template, request)]
         if not fitting:
             raise Problem(404, "there is nothing at this path")
-        method = "GET" if request.method == "HEAD" else request.method
         # literal before parameter, as in API Gateway, among those that know the method
         template = min(fitting, key=lambda one: (f"{method} {one}" not in self.routes, one.count("{"), one))
         request.parameters = {
@@ -124,6 +124,10 @@ class App:
             "write_units": usage.write_units,
         }
         sys.stdout.write(json.dumps(line, ensure_ascii=False) + "\n")
+
+
+def _read_as(method: str) -> str:
+    return "GET" if method == "HEAD" else method
 
 
 def _filled(parts: list[str], parameters: Mapping[str, str]) -> list[str]:

@@ -21,9 +21,9 @@ class Tables:
     def __init__(self, engine: Engine, names: dict[str, str]) -> None:
         self.engine = engine
         self.names = names
-        self.database: "Database" = engine.database()
+        self.database: Database = engine.database()
         self.main = self.of(self.database)
-        self.other: "Table" = self.database.table(names["other"], {"id": "S"})
+        self.other: Table = self.database.table(names["other"], {"id": "S"})
 
     def of(self, database: "Database") -> "Table":
         return database.table(self.names["main"], KEY, INDEXES)
