@@ -1,0 +1,124 @@
+"""Values to DynamoDB JSON and back, against boto3's own serializer."""
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from boto3.dynamodb.types import Binary, TypeDeserializer, TypeSerializer
+from hypothesis import given
+from hypothesis import strategies as st
+
+from common.dynamodb_json import marshal, number, number_text, unmarshal
+from common.errors import InvalidValue
+
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]))
+DIGITS = st.integers(-(10**38) + 1, 10**38 - 1)
+DECIMALS = st.builds(lambda digits, exponent: Decimal(digits).scaleb(exponent), DIGITS, st.integers(-90, 80))
+NUMBERS = st.one_of(DIGITS, DECIMALS)
+SCALARS = st.one_of(TEXTS, NUMBERS, st.booleans(), st.none(), st.binary())
+SETS = st.one_of(st.sets(TEXTS, min_size=1), st.sets(DIGITS, min_size=1), st.sets(st.binary(), min_size=1))
+VALUES = st.recursive(
+    st.one_of(SCALARS, SETS),
+    lambda inner: st.one_of(st.lists(inner, max_size=4), st.dictionaries(TEXTS, inner, max_size=4)),
+    max_leaves=15,
+)
+
+
+@given(VALUES)
+def test_every_value_comes_back(value: Any) -> None:
+    assert unmarshal(marshal(value)) == value
+
+
+@given(VALUES)
+def test_boto3_reads_what_we_write(value: Any) -> None:
+    ours = marshal(value)
+    assert _plain(TypeDeserializer().deserialize(_as_wire(ours))) == value
+
+
+@given(VALUES)
+def test_we_read_what_boto3_writes(value: Any) -> None:
+    assert unmarshal(_as_json(TypeSerializer().serialize(value))) == value
+
+
+@pytest.mark.parametrize(
+    ("text", "value", "shown"),
+    [
+        ("249.99", Decimal("249.99"), "249.99"),
+        ("20.0", 20, "20"),
+        ("1E+2", 100, "100"),
+        ("-0", 0, "0"),
+        ("0e-999", 0, "0"),
+        ("1e37", 10**37, "1" + "0" * 37),
+        ("1e38", Decimal("1E+38"), "1E+38"),
+        ("0.00000001", Decimal("1E-8"), "0.00000001"),
+        ("1e-130", Decimal("1E-130"), "1E-130"),
+        ("9.9999999999999999999999999999999999999e125", Decimal("9.9999999999999999999999999999999999999E+125"), None),
+        ("1.50000000000000000000000000000000000000000000000", Decimal("1.5"), "1.5"),
+    ],
+)
+def test_one_number_has_one_form(text: str, value: object, shown: str | None) -> None:
+    assert number(text) == value
+    assert type(number(text)) is type(value)
+    assert number_text(number(text)) == (shown or str(value))
+
+
+@pytest.mark.parametrize(
+    "text", ["NaN", "Infinity", "-Infinity", "sNaN", "1e126", "1e-131", "9" * 39, "0." + "1" * 39, "1e99999999999999999999"]
+)  # fmt: skip
+def test_numbers_that_would_not_come_back_are_refused(text: str) -> None:
+    with pytest.raises(InvalidValue):
+        number(text)
+
+
+@pytest.mark.parametrize("value", [set(), {1, "a"}, {True}, {None}, {("a",)}, "\ud800", {"\udfff": 1}, ["\ud800"]])
+def test_values_that_dynamodb_has_no_form_for(value: object) -> None:
+    with pytest.raises(InvalidValue):
+        marshal(value)
+
+
+def test_a_float_never_slips_in() -> None:
+    with pytest.raises(TypeError, match="float"):
+        marshal(1.5)
+
+
+def _as_wire(value: Any) -> Any:
+    """Base64 texts as bytes, as botocore hands them to the deserializer."""
+    import base64
+
+    ((kind, inner),) = value.items()
+    if kind == "B":
+        return {"B": base64.b64decode(inner)}
+    if kind == "BS":
+        return {"BS": [base64.b64decode(one) for one in inner]}
+    if kind == "L":
+        return {"L": [_as_wire(one) for one in inner]}
+    if kind == "M":
+        return {"M": {name: _as_wire(one) for name, one in inner.items()}}
+    return value
+
+
+def _as_json(value: Any) -> Any:
+    import base64
+
+    ((kind, inner),) = value.items()
+    if kind == "B":
+        return {"B": base64.b64encode(inner).decode()}
+    if kind == "BS":
+        return {"BS": [base64.b64encode(one).decode() for one in inner]}
+    if kind == "L":
+        return {"L": [_as_json(one) for one in inner]}
+    if kind == "M":
+        return {"M": {name: _as_json(one) for name, one in inner.items()}}
+    return value
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Binary):
+        return value.value
+    if isinstance(value, list):
+        return [_plain(one) for one in value]
+    if isinstance(value, dict):
+        return {name: _plain(one) for name, one in value.items()}
+    if isinstance(value, set):
+        return {_plain(one) for one in value}
+    return value

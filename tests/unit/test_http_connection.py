@@ -1,0 +1,146 @@
+"""The little of HTTP that is needed, against raw bytes from the other side."""
+
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from common import http_connection
+from common.http_connection import Connection
+
+
+class RawServer:
+    """Sends fixed bytes for each request it reads, one list of answers a connection."""
+
+    def __init__(self, *connections: list[bytes]) -> None:
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.url = "http://127.0.0.1:{}".format(self.listener.getsockname()[1])
+        self.received: list[bytes] = []
+        self._connections = connections
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+
+    def _serve(self) -> None:
+        for answers in self._connections:
+            connected, _ = self.listener.accept()
+            with connected:
+                for answer in answers:
+                    self.received.append(connected.recv(65536))
+                    connected.sendall(answer)
+
+    @contextmanager
+    def running(self) -> Iterator["RawServer"]:
+        self._thread.start()
+        with self.listener:
+            yield self
+        self._thread.join(5)
+
+
+def ask(connection: Connection, body: bytes = b"") -> tuple[int, dict[str, str], bytes]:
+    connection.open(2)
+    return connection.exchange("POST", {"a": "b"}, body, 2)
+
+
+def test_a_request_is_one_send_and_the_answer_is_read_to_its_length() -> None:
+    with RawServer([b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nX-Y:  z \r\n\r\nhello"]).running() as server:
+        assert ask(Connection(server.url), b"{}") == (200, {"content-length": "5", "x-y": "z"}, b"hello")
+    host = server.url.removeprefix("http://")
+    assert server.received == [f"POST / HTTP/1.1\r\nhost: {host}\r\na: b\r\ncontent-length: 2\r\n\r\n{{}}".encode()]
+
+
+def test_a_connection_is_kept() -> None:
+    answer = b"HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\nx"
+    with RawServer([answer, answer]).running() as server:
+        connection = Connection(server.url)
+        assert ask(connection)[2] == ask(connection)[2] == b"x"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 200 OK\r\ncontent-length: 1\r\nConnection: close\r\n\r\nx",
+        b"HTTP/1.0 200 OK\r\ncontent-length: 1\r\n\r\nx",
+        b"HTTP/1.1 200 OK\r\n\r\nx",
+    ],
+)
+def test_a_connection_is_left_when_it_ends(answer: bytes) -> None:
+    with RawServer([answer], [answer]).running() as server:
+        connection = Connection(server.url)
+        assert ask(connection)[2] == ask(connection)[2] == b"x"
+
+
+def test_chunks_and_interim_answers_are_read() -> None:
+    chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3;x=y\r\nabc\r\n2\r\nde\r\n0\r\ntrailer: 1\r\n\r\n"
+    with RawServer([b"HTTP/1.1 100 Continue\r\n\r\n" + chunked, chunked]).running() as server:
+        connection = Connection(server.url)
+        assert ask(connection)[2] == ask(connection)[2] == b"abcde"
+
+
+def test_an_answer_without_a_body() -> None:
+    with RawServer([b"HTTP/1.1 204 No Content\r\n\r\n"]).running() as server:
+        assert ask(Connection(server.url)) == (204, {}, b"")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [b"", b"HTTP/1.1 200", b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nx", b"nonsense\r\n\r\n",
+     b"HTTP/1.1 200 OK\r\ncontent-length: x\r\n\r\n", b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n"],
+)  # fmt: skip
+def test_what_is_no_answer_is_a_network_error_and_the_next_request_gets_a_new_connection(answer: bytes) -> None:
+    with RawServer([answer], [b"HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\nx"]).running() as server:
+        connection = Connection(server.url)
+        with pytest.raises(OSError):  # noqa: PT011 - any network error will do
+            ask(connection)
+        assert ask(connection)[2] == b"x"
+
+
+def test_a_connection_that_the_other_side_closed_while_idle_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_connection, "_TRUSTED_IDLE_SECONDS", 0.0)
+    answer = b"HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\nx"
+    with RawServer([answer], [answer]).running() as server:
+        connection = Connection(server.url)
+        ask(connection)
+        deadline = time.monotonic() + 5
+        while http_connection._is_silent(connection._socket):  # type: ignore[arg-type]
+            assert time.monotonic() < deadline
+        assert ask(connection)[2] == b"x"
+
+
+def test_nobody_listens() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    with pytest.raises(OSError):  # noqa: PT011 - any network error will do
+        Connection(f"http://127.0.0.1:{port}").open(1)
+
+
+@pytest.mark.parametrize(
+    ("url", "host", "port", "secure", "authority"),
+    [
+        ("https://dynamodb.eu-north-1.amazonaws.com", "dynamodb.eu-north-1.amazonaws.com", 443, True, "dynamodb.eu-north-1.amazonaws.com"),
+        ("https://x:443/", "x", 443, True, "x"),
+        ("http://127.0.0.1:4566", "127.0.0.1", 4566, False, "127.0.0.1:4566"),
+        ("http://[::1]:8000/", "::1", 8000, False, "[::1]:8000"),
+        ("http://[::1]", "::1", 80, False, "[::1]"),
+    ],
+)  # fmt: skip
+def test_addresses(url: str, host: str, port: int, secure: bool, authority: str) -> None:
+    made = Connection(url)
+    assert (made.host, made.port, made.secure, made.authority) == (host, port, secure, authority)
+
+
+@pytest.mark.parametrize("url", ["", "x", "ftp://x", "http://", "http://user@x"])
+def test_what_is_no_address(url: str) -> None:
+    with pytest.raises(ValueError, match="https://host:port"):
+        Connection(url)
+
+
+def test_https_checks_the_certificate() -> None:
+    with RawServer([b""]).running() as server, pytest.raises((ssl.SSLError, OSError)):
+        Connection(server.url.replace("http", "https")).open(2)
+    connection = Connection("https://x")
+    connection._wrap = lambda plain: plain  # type: ignore[method-assign]
+    assert connection.secure
+    assert ssl.create_default_context().verify_mode is ssl.CERT_REQUIRED

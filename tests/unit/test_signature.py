@@ -1,0 +1,48 @@
+"""Our signatures against botocore's, on generated requests."""
+
+from datetime import UTC, datetime
+from unittest import mock
+
+import botocore.auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials as BotocoreCredentials
+from hypothesis import given
+from hypothesis import strategies as st
+
+from common.credentials import Credentials
+from common.signature import signed_headers
+
+TEXT = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=60)
+
+
+@given(
+    host=st.from_regex(r"[a-z0-9.-]{1,40}(:[1-9][0-9]{0,4})?", fullmatch=True),
+    region=st.from_regex(r"[a-z]{2}-[a-z]{4,9}-[1-9]", fullmatch=True),
+    access_key=TEXT,
+    secret_key=TEXT,
+    token=st.one_of(st.just(""), TEXT, st.builds("{}  {}".format, TEXT, TEXT)),
+    operation=st.sampled_from(["GetItem", "TransactWriteItems", "Query"]),
+    body=st.binary(max_size=300),
+    at=st.integers(0, 4_000_000_000),
+)
+def test_a_signature_is_what_botocore_makes(
+    host: str, region: str, access_key: str, secret_key: str, token: str, operation: str, body: bytes, at: int
+) -> None:
+    ours = signed_headers(host, region, Credentials(access_key, secret_key, token), operation, body, at)
+    request = AWSRequest(
+        method="POST",
+        url=f"https://{host}/",
+        data=body,
+        headers={
+            "content-type": "application/x-amz-json-1.0",
+            "host": host,
+            "x-amz-target": f"DynamoDB_20120810.{operation}",
+        },
+    )
+    signer = botocore.auth.SigV4Auth(BotocoreCredentials(access_key, secret_key, token or None), "dynamodb", region)
+    moment = datetime.fromtimestamp(at, UTC).replace(tzinfo=None)
+    with mock.patch.object(botocore.auth, "get_current_datetime", lambda: moment):
+        signer.add_auth(request)
+    assert ours["authorization"] == request.headers["Authorization"]
+    assert ours["x-amz-date"] == request.headers["X-Amz-Date"]
+    assert ours.get("x-amz-security-token") == request.headers.get("X-Amz-Security-Token")
