@@ -63,8 +63,9 @@ def test_one_number_has_one_form(text: str, value: object, shown: str | None) ->
 
 
 @pytest.mark.parametrize(
-    "text", ["NaN", "Infinity", "-Infinity", "sNaN", "1e126", "1e-131", "9" * 39, "0." + "1" * 39, "1e99999999999999999999"]
-)  # fmt: skip
+    "text",
+    ["NaN", "Infinity", "-Infinity", "sNaN", "1e126", "1e-131", "9" * 39, "0." + "1" * 39, "1e99999999999999999999"],
+)
 def test_numbers_that_would_not_come_back_are_refused(text: str) -> None:
     with pytest.raises(InvalidValue):
         number(text)

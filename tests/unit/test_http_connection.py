@@ -5,9 +5,17 @@ import ssl
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
 from common import http_connection
 from common.http_connection import Connection
@@ -18,7 +26,7 @@ class RawServer:
 
     def __init__(self, *connections: list[bytes]) -> None:
         self.listener = socket.create_server(("127.0.0.1", 0))
-        self.url = "http://127.0.0.1:{}".format(self.listener.getsockname()[1])
+        self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
         self.received: list[bytes] = []
         self._connections = connections
         self._thread = threading.Thread(target=self._serve, daemon=True)
@@ -119,7 +127,7 @@ def test_nobody_listens() -> None:
 @pytest.mark.parametrize(
     ("url", "host", "port", "secure", "authority"),
     [
-        ("https://dynamodb.eu-north-1.amazonaws.com", "dynamodb.eu-north-1.amazonaws.com", 443, True, "dynamodb.eu-north-1.amazonaws.com"),
+        ("https://a.example", "a.example", 443, True, "a.example"),
         ("https://x:443/", "x", 443, True, "x"),
         ("http://127.0.0.1:4566", "127.0.0.1", 4566, False, "127.0.0.1:4566"),
         ("http://[::1]:8000/", "::1", 8000, False, "[::1]:8000"),
@@ -137,10 +145,43 @@ def test_what_is_no_address(url: str) -> None:
         Connection(url)
 
 
-def test_https_checks_the_certificate() -> None:
-    with RawServer([b""]).running() as server, pytest.raises((ssl.SSLError, OSError)):
-        Connection(server.url.replace("http", "https")).open(2)
-    connection = Connection("https://x")
-    connection._wrap = lambda plain: plain  # type: ignore[method-assign]
-    assert connection.secure
-    assert ssl.create_default_context().verify_mode is ssl.CERT_REQUIRED
+@pytest.fixture
+def tls_server(tmp_path: Path) -> Iterator[tuple[str, Path]]:
+    """An https server on 127.0.0.1 that answers once, and its self-signed certificate."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), 1, now - timedelta(days=1), now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    pem = tmp_path / "server.pem"
+    pem.write_bytes(
+        key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()) + certificate.public_bytes(Encoding.PEM)
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pem)
+
+    def serve() -> None:
+        plain, _ = listener.accept()
+        with suppress(OSError), context.wrap_socket(plain, server_side=True) as connected:
+            connected.recv(65536)
+            connected.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\nx")
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield f"https://127.0.0.1:{listener.getsockname()[1]}", pem
+        thread.join(5)
+
+
+def test_https_to_a_stranger_is_refused(tls_server: tuple[str, Path]) -> None:
+    with pytest.raises(ssl.SSLCertVerificationError):
+        Connection(tls_server[0]).open(2)
+
+
+def test_https_to_a_trusted_server(tls_server: tuple[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    url, pem = tls_server
+    monkeypatch.setenv("SSL_CERT_FILE", str(pem))
+    assert ask(Connection(url))[2] == b"x"

@@ -41,7 +41,7 @@ def test_a_signature_is_what_botocore_makes(
     )
     signer = botocore.auth.SigV4Auth(BotocoreCredentials(access_key, secret_key, token or None), "dynamodb", region)
     moment = datetime.fromtimestamp(at, UTC).replace(tzinfo=None)
-    with mock.patch.object(botocore.auth, "get_current_datetime", lambda: moment):
+    with mock.patch.object(botocore.auth, "get_current_datetime", return_value=moment):
         signer.add_auth(request)
     assert ours["authorization"] == request.headers["Authorization"]
     assert ours["x-amz-date"] == request.headers["X-Amz-Date"]
