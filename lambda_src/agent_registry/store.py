@@ -4,8 +4,7 @@ One table. An agent's item has its id as `agentId`; each of its capabilities has
 `agentId` = capability#<normal form>#<id>, which is all that the index `CapabilityIndex` holds
 (`capability`, `capabilityOf`). Items of agents and index items change in one transaction.
 
-A lease is the `ttl` of the agent's item, and of nothing else: the index items of a leased agent carry a ttl far
-behind the lease (`indexTtl` on the agent's item), so that a renewal writes the agent's item only.
+A lease is the `ttl` of the agent's item, and of nothing else; what is written of all this says changes.py.
 """
 
 from __future__ import annotations
@@ -17,10 +16,11 @@ from common.errors import ConditionFailed, Problem
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
     from typing import Any
 
-    from common.table import Change, Database, Item
+    from common.change import Change
+    from common.table import Database, Item
 
     Agent = dict[str, Any]
 
@@ -29,8 +29,6 @@ ID_PATTERN = "[A-Za-z0-9][A-Za-z0-9._:@~-]{0,127}"
 MAXIMUM_CAPABILITIES = 48
 MAXIMUM_NORMAL_BYTES = 512
 MAXIMUM_KEY_BYTES = 2048
-# How far the ttl of index items lies behind the lease at least
-INDEX_SLACK_SECONDS = 30 * 24 * 3600
 # How often a write that lost against another is tried again
 MAXIMUM_RACES = 10
 _INDEX_PREFIX = "capability#"
@@ -46,7 +44,7 @@ class AgentStore:
 
     def get(self, agent_id: str) -> Agent | None:
         item = self._stored_live(agent_id)
-        return _shown(item) if item else None
+        return shown(item) if item else None
 
     def register(
         self,
@@ -60,29 +58,28 @@ class AgentStore:
         `check` is given the version that is there (None for none) and raises if that must not be replaced;
         `also` is given the result and returns further changes for the same transaction.
         """
+        from agent_registry import changes
+
         for _ in range(MAXIMUM_RACES):
             stored = self._table.get({"agentId": profile["id"]})
             live = self._live(stored)
-            check(_version(live))
-            item = _next_item(profile, lease_seconds, stored, live)
-            own = [self._replacement(item, live), *self._index_changes(item, stored)]
-            agent, is_new = _shown(item), live is None
+            check(version(live))
+            item, own = changes.registration(self._table, profile, lease_seconds, stored, live)
+            agent, is_new = shown(item), live is None
             if self._written(own, also(agent, is_new)):
                 return agent, is_new
         raise _too_many_races()
 
     def delete(self, agent_id: str, check: Callable[[int | None], None]) -> bool:
         """False if there is no such agent."""
+        from agent_registry import changes
+
         for _ in range(MAXIMUM_RACES):
             live = self._stored_live(agent_id)
-            check(_version(live))
+            check(version(live))
             if live is None:
                 return False
-            own = [
-                self._table.delete({"agentId": agent_id}, expect=_unchanged(live)),
-                *(self._table.delete(_index_key(capability, agent_id)) for capability in _indexed(live)),
-            ]
-            if self._written(own, []):
+            if self._written(changes.removal(self._table, live), []):
                 return True
         raise _too_many_races()
 
@@ -98,15 +95,15 @@ class AgentStore:
                 index=self._index,
                 limit=count + 1,
                 after=after_id
-                and _index_key(capability, after_id) | {"capability": capability, "capabilityOf": after_id},
+                and index_key(capability, after_id) | {"capability": capability, "capabilityOf": after_id},
             )
             ids = [entry["capabilityOf"] for entry in entries[:count]]
             items = self._table.get_many([{"agentId": one} for one in ids])
             # the index may lag behind: the agents' own items decide
             agents = {
-                item["agentId"]: _shown(item)
+                item["agentId"]: shown(item)
                 for item in items
-                if self._live(item) and capability in map(normal, _capabilities(item))
+                if self._live(item) and capability in map(normal, capabilities(item))
             }
             return [(one, agents.get(one)) for one in ids], len(entries) > count or last is not None
 
@@ -120,23 +117,6 @@ class AgentStore:
 
     def _live(self, item: Item | None) -> Item | None:
         return None if item is None or clock.is_past(item.get("ttl")) else item
-
-    def _replacement(self, item: Item, live: Item | None) -> Change:
-        if live is not None:
-            return self._table.put(item, expect=_unchanged(live))
-        return self._table.put(item, expect={"agentId": None}, or_expired_at=clock.now() // 1_000_000)
-
-    def _index_changes(self, item: Item, stored: Item | None) -> Iterable[Change]:
-        """Exactly the difference, unless the ttl of all index items has to move."""
-        agent_id, ttl = item["agentId"], item.get("indexTtl")
-        before = _indexed(stored) if stored else set()
-        now = _indexed(item)
-        kept = before & now if stored and stored.get("indexTtl") == ttl else set()
-        for capability in sorted(before - now):
-            yield self._table.delete(_index_key(capability, agent_id))
-        for capability in sorted(now - kept):
-            entry = _index_key(capability, agent_id) | {"capability": capability, "capabilityOf": agent_id}
-            yield self._table.put(entry if ttl is None else entry | {"ttl": ttl})
 
     def _written(self, own: list[Change], others: list[Change]) -> bool:
         """False when somebody else was faster."""
@@ -158,54 +138,33 @@ def normal(capability: str) -> str:
     return " ".join(capability.casefold().split())
 
 
-def _next_item(profile: Agent, lease_seconds: int | None, stored: Item | None, live: Item | None) -> Item:
-    now = clock.now()
-    version = _version(live)
-    different: dict[str, str] = {}
-    for capability in profile["capabilities"]:
-        different.setdefault(normal(capability), capability)
-    # attributes that only an older application knows stay
-    item = {name: value for name, value in (live or {}).items() if name not in ("ttl", "indexTtl", "leaseExpiresAt")}
-    item |= {
-        "agentId": profile["id"],
-        "name": profile["name"],
-        "endpoint": profile["endpoint"],
-        "capabilities": list(different.values()),
-        "createdAt": _text(live or {}, "createdAt") or clock.text(now),
-        "updatedAt": clock.text(now),
-        "version": 1 if version is None else version + 1,
-    }
-    if lease_seconds is not None:
-        lease_end = now + lease_seconds * 1_000_000
-        ttl = clock.seconds_up(lease_end)
-        index_ttl = (stored or {}).get("indexTtl", 0)
-        item |= {
-            "leaseExpiresAt": clock.text(lease_end),
-            "ttl": ttl,
-            "indexTtl": index_ttl if ttl <= index_ttl else ttl + max(INDEX_SLACK_SECONDS, lease_seconds),
-        }
-    return item
+def wrong_capability(capability: str) -> str | None:
+    """What is wrong with a capability's length, if anything is."""
+    size = len(normal(capability).encode(errors="replace"))
+    if not 0 < size <= MAXIMUM_NORMAL_BYTES:
+        return f"must have 1 to {MAXIMUM_NORMAL_BYTES} bytes in its normal form, not {size}"
+    return None
 
 
-def _shown(item: Item) -> Agent:
+def shown(item: Item) -> Agent:
     agent = {
         "id": item["agentId"],
-        "name": _text(item, "name"),
-        "endpoint": _text(item, "endpoint"),
-        "capabilities": _capabilities(item),
-        "version": _version(item),
+        "name": text(item, "name"),
+        "endpoint": text(item, "endpoint"),
+        "capabilities": capabilities(item),
+        "version": version(item),
     }
-    times = {name: _text(item, name) for name in ("createdAt", "updatedAt", "leaseExpiresAt")}
+    times = {name: text(item, name) for name in ("createdAt", "updatedAt", "leaseExpiresAt")}
     return agent | {name: text for name, text in times.items() if text}
 
 
-def _text(item: Item, name: str) -> str:
+def text(item: Item, name: str) -> str:
     """Older applications may have left an attribute out, or stored another type."""
     value = item.get(name)
     return value if isinstance(value, str) else ""
 
 
-def _capabilities(item: Item) -> list[str]:
+def capabilities(item: Item) -> list[str]:
     """As given. Older applications stored them as a set or a list."""
     found = item.get("capabilities")
     if isinstance(found, set):
@@ -213,23 +172,19 @@ def _capabilities(item: Item) -> list[str]:
     return [one for one in found if isinstance(one, str)] if isinstance(found, list) else []
 
 
-def _indexed(item: Item) -> set[str]:
-    """The capabilities for which there are index items: none for what an older application wrote."""
-    return set(map(normal, _capabilities(item))) if "version" in item else set()
+def version(item: Item | None) -> int | None:
+    """None for no agent, 0 for one that an older application wrote."""
+    if item is None:
+        return None
+    return item["version"] if is_ours(item) else 0
 
 
-def _version(item: Item | None) -> int | None:
-    return None if item is None else int(item.get("version", 0))
+def is_ours(item: Item) -> bool:
+    """Whether this application wrote it: then it has a version, and its capabilities have index items."""
+    return isinstance(item.get("version"), int)
 
 
-def _unchanged(item: Item) -> dict[str, Any]:
-    if "version" not in item:
-        return {"agentId": item["agentId"], "version": None}
-    # with the time, since an agent that was deleted and registered again starts at version 1 too
-    return {"version": item["version"], "createdAt": item["createdAt"]}
-
-
-def _index_key(capability: str, agent_id: str) -> dict[str, Any]:
+def index_key(capability: str, agent_id: str) -> dict[str, Any]:
     return {"agentId": f"{_INDEX_PREFIX}{capability}#{agent_id}"}
 
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from common.change import Writing
 from common.dynamodb_client import DynamoDBClient
 from common.dynamodb_json import marshal, marshal_item, unmarshal_item
 from common.errors import Throttled
-from common.table import Writing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any
 
-    from common.table import Change, Item, Key, KeySchema, Usage
+    from common.change import Change, Usage
+    from common.table import Item, Key, KeySchema
 
 
 class DynamoDB:

@@ -6,11 +6,11 @@ import json
 import os
 import time
 
+from common.change import Usage
 from common.credentials import CredentialSource
 from common.errors import TableError, Unavailable
 from common.http_connection import Connection
 from common.signature import signed_headers
-from common.table import Usage
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
+    from common.change import Change
     from common.dynamodb_client import DynamoDBClient
-    from common.table import Change
 
 
 def write(client: DynamoDBClient, changes: Sequence[Change]) -> None:

@@ -45,7 +45,7 @@ class Request:
         kind, _, options = self.headers.get("content-type", "application/json").lower().partition(";")
         kind = kind.strip()
         if not (kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json"))):
-            raise Problem(415, f"the body is {kind or 'of no named type'}; send content-type: application/json")
+            raise Problem(415, "the body is not said to be JSON; send content-type: application/json")
         if "charset" in options and "utf-8" not in options:
             raise Problem(415, "the body must be UTF-8")
         if not self.raw_body:
@@ -70,9 +70,10 @@ class Answer:
         self.headers = dict(headers or {})
 
     def proxy_result(self) -> dict[str, Any]:
+        kind = {} if self.body is None else {"content-type": "application/json"}
         return {
             "statusCode": self.status,
-            "headers": self.headers,
+            "headers": {"cache-control": "no-store", **kind, **self.headers},
             "body": "" if self.body is None else dumps(self.body),
             "isBase64Encoded": False,
         }
@@ -135,6 +136,8 @@ def segments(path: str, *, encoded: bool) -> list[str]:
 
 
 def _check_texts(request: Request) -> None:
+    if not isinstance(request.context, dict):
+        raise TypeError("an event's context is an object")
     values = [value for values in request.query.values() for value in values]
     texts = [*request.query, *values, *request.parameters.values(), *request.headers.values(), request.route]
     if not all(isinstance(text, str) for text in texts):

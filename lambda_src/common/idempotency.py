@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from common.change import Change
     from common.events import Request
-    from common.table import Change, Database, Table
+    from common.table import Database, Table
 
     # Called with the answer that is about to become true: the changes to make in the same transaction
     Also = Callable[[Answer], list[Change]]

@@ -15,9 +15,14 @@ def caller(request: Request) -> str:
 
     A role's id is taken without the session's name, which changes with each environment of a calling function.
     """
-    authorizer = request.context.get("authorizer") or {}
-    claims: Mapping[str, Any] = (authorizer.get("jwt") or {}).get("claims") or authorizer.get("claims") or {}
+    authorizer = _part(request.context, "authorizer")
+    claims = _part(_part(authorizer, "jwt"), "claims") or _part(authorizer, "claims")
     if "sub" in claims:
         return f"{claims.get('iss', '')} {claims['sub']}"
-    signed_by = (authorizer.get("iam") or {}).get("callerId") or (request.context.get("identity") or {}).get("caller")
+    signed_by = _part(authorizer, "iam").get("callerId") or _part(request.context, "identity").get("caller")
     return str(signed_by or "").partition(":")[0]
+
+
+def _part(whole: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    part = whole.get(name)
+    return part if isinstance(part, dict) else {}

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from threading import RLock
 
+from common.change import Usage, Writing
 from common.dynamodb_json import marshal, marshal_item, number, unmarshal, unmarshal_item
 from common.errors import ConditionFailed, ItemTooLarge, Refused
-from common.table import Usage, Writing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from typing import Any
 
-    from common.table import Change, Item, Key, KeySchema
+    from common.change import Change
+    from common.table import Item, Key, KeySchema
 
     Rows = dict[tuple[Any, ...], dict[str, Any]]
 

@@ -53,19 +53,15 @@ class App:
         self._database.begin(deadline)
         line: dict[str, Any] = {"level": "INFO", "request_id": request_id, "environment": self.environment_id}
         try:
-            answer = self._answer(event, deadline, line)
+            result = self._answer(event, deadline, line).proxy_result()
         except Exception as error:  # noqa: BLE001 - whatever happens is answered as a problem
             from common.problems import answer_to
 
-            answer = answer_to(error, line)
-        answer.headers |= {"x-request-id": request_id, "x-execution-environment": self.environment_id}
-        answer.headers.setdefault("cache-control", "no-store")
-        if answer.body is not None:
-            answer.headers.setdefault("content-type", "application/json")
-        self._log(line, answer.status, started)
-        result = answer.proxy_result()
+            result = answer_to(error, line).proxy_result()
+        result["headers"] |= {"x-request-id": request_id, "x-execution-environment": self.environment_id}
         if line.get("method") == "HEAD":
             result["body"] = ""
+        self._log(line, result["statusCode"], started)
         return result
 
     def _answer(self, event: Any, deadline: float, line: dict[str, Any]) -> Answer:

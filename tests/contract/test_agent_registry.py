@@ -7,7 +7,7 @@ import pytest
 
 from common import clock
 from tests.contract.engines import Engine
-from tests.contract.registry import OPENAPI, Registry, handler, new_registry, registration
+from tests.contract.registry import OPENAPI, Registry, new_registry, registration
 from tests.http_events import TEMPLATES, Context, event
 
 SECOND = 1_000_000
@@ -638,7 +638,8 @@ LEGACY: dict[str, dict[str, Any]] = {
     "set": {"agentId": "old", "name": "Old", "endpoint": "http://old.example", "capabilities": {"x", "Y"},
             "extra": {"a": 1}},
     "bare": {"agentId": "old"},
-    "odd": {"agentId": "old", "name": 7, "endpoint": None, "capabilities": "x", "createdAt": 1700000000, "ttl": "soon"},
+    "odd": {"agentId": "old", "name": 7, "endpoint": None, "capabilities": "x", "createdAt": 17, "ttl": "soon",
+            "version": "1.0"},
     "many": {"agentId": "old", "capabilities": [f"c{i}" for i in range(200)] + [1]},
 }  # fmt: skip
 
@@ -749,17 +750,18 @@ def test_the_contract_names_the_routes_that_there_are(registry: Registry) -> Non
 
 
 def test_the_contract_says_what_the_code_enforces() -> None:
+    from agent_registry import profile as bounds
     from agent_registry import store
 
     profile = OPENAPI["components"]["schemas"]["Registration"]["properties"]["profile"]["properties"]
     assert profile["id"]["pattern"] == f"^{store.ID_PATTERN}$"
-    assert profile["name"]["maxLength"] == handler.MAXIMUM_NAME
-    assert profile["endpoint"]["maxLength"] == handler.MAXIMUM_ENDPOINT
-    assert profile["endpoint"]["pattern"] == f"^{handler.ENDPOINT_PATTERN}$"
+    assert profile["name"]["maxLength"] == bounds.MAXIMUM_NAME
+    assert profile["endpoint"]["maxLength"] == bounds.MAXIMUM_ENDPOINT
+    assert profile["endpoint"]["pattern"] == f"^{bounds.ENDPOINT_PATTERN}$"
     assert profile["capabilities"]["maxItems"] == store.MAXIMUM_CAPABILITIES
-    assert profile["capabilities"]["items"]["maxLength"] == handler.MAXIMUM_CAPABILITY
+    assert profile["capabilities"]["items"]["maxLength"] == bounds.MAXIMUM_CAPABILITY
     lease = OPENAPI["components"]["schemas"]["Registration"]["properties"]["leaseSeconds"]
-    assert lease["maximum"] == handler.MAXIMUM_LEASE_SECONDS
+    assert lease["maximum"] == bounds.MAXIMUM_LEASE_SECONDS
 
 
 def _environments(registry: Registry, count: int) -> list[Registry]:

@@ -272,7 +272,7 @@ def test_a_put_over_somebody_else_s_item_is_a_conflict(service: FakeService, tro
     assert stored.writes == 0
 
 
-def test_an_equal_item_of_somebody_else_is_a_conflict_if_no_answer_was_lost(service: FakeService) -> None:
+def test_an_equal_item_is_a_conflict_if_no_answer_was_lost(service: FakeService) -> None:
     stored = OneItem()
     stored.item = {"id": {"S": "a"}}
     service.serve, service.plan = stored, [THROTTLED]
@@ -305,10 +305,15 @@ def test_a_failed_condition_goes_before_a_conflict(service: FakeService) -> None
     "answer",
     [
         fails("ValidationException", message="Item size has exceeded the maximum allowed size"),
-        fails("TransactionCanceledException", CancellationReasons=[
-            {"Code": "None"}, {"Code": "ValidationError", "Message": "Item size has exceeded the maximum allowed size"}]),
+        fails(
+            "TransactionCanceledException",
+            CancellationReasons=[
+                {"Code": "None"},
+                {"Code": "ValidationError", "Message": "Item size has exceeded the maximum allowed size"},
+            ],
+        ),
     ],
-)  # fmt: skip
+)
 def test_too_large_an_item_has_its_own_error(service: FakeService, answer: Any) -> None:
     service.plan = [answer]
     database = DynamoDB(client(service))

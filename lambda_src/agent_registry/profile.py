@@ -1,0 +1,46 @@
+"""What a registration may say; openapi.yaml says it to the callers."""
+
+from __future__ import annotations
+
+import re
+
+from agent_registry.store import ID_PATTERN, MAXIMUM_CAPABILITIES, wrong_capability
+from common.validation import Fields
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+MAXIMUM_NAME = 256
+MAXIMUM_ENDPOINT = 2048
+MAXIMUM_CAPABILITY = 128
+MAXIMUM_LEASE_SECONDS = 31_536_000
+# https, a host, perhaps a port, path and query; no user, no fragment, printable ASCII only
+ENDPOINT_PATTERN = (
+    r"[Hh][Tt][Tt][Pp][Ss]://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?)"
+    r'(:([1-9][0-9]{0,4}))?([/?][!"$-~]*)?'
+)
+
+
+def read(body: dict[str, Any]) -> tuple[dict[str, Any], int | None]:
+    """The profile and the lease in seconds; 400 naming every field that is wrong."""
+    fields = Fields(body)
+    profile = fields.object("profile")
+    values = {
+        "id": profile.text("id", most=128, pattern=ID_PATTERN, hint="letters, digits and . _ : @ ~ - only"),
+        "name": profile.text("name", most=MAXIMUM_NAME),
+        "endpoint": profile.text("endpoint", most=MAXIMUM_ENDPOINT, check=_wrong_endpoint),
+        "capabilities": profile.texts(
+            "capabilities", most=MAXIMUM_CAPABILITIES, each=MAXIMUM_CAPABILITY, check=wrong_capability
+        ),
+    }
+    lease_seconds = fields.integer("leaseSeconds", low=1, high=MAXIMUM_LEASE_SECONDS)
+    fields.done()
+    return values, lease_seconds
+
+
+def _wrong_endpoint(endpoint: str) -> str | None:
+    found = re.fullmatch(ENDPOINT_PATTERN, endpoint)
+    if found is None or int(found[4] or 443) > 65535:
+        return "must be an https address with a host, without user and fragment, in printable ASCII"
+    return None

@@ -1,0 +1,99 @@
+"""The agent registry when DynamoDB throttles, fails or loses answers."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.contract.engines import Engine
+from tests.contract.registry import NAMES, Registry, registration
+from tests.http_events import Context
+from tests.unit.fake_service import CUT, LOSE, SILENT, FakeService, cancelled, fails, served
+
+THROTTLED = fails("ThrottlingException")
+ROUTES = (
+    ("POST", "/agents/register", {"body": registration("a", "x")}),
+    ("GET", "/agents", {"query": {"capability": "x"}}),
+    ("GET", "/agents/a", {}),
+    ("DELETE", "/agents/a", {}),
+)
+
+
+@pytest.fixture
+def service() -> Iterator[FakeService]:
+    with served(FakeService()) as service:
+        yield service
+
+
+@pytest.fixture
+def registry(service: FakeService) -> Registry:
+    engine = Engine("fake", service.url)
+    return Registry(engine, {**engine.environment, **NAMES})
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=lambda route: " ".join(route[:2]))
+@pytest.mark.parametrize(
+    ("trouble", "status"),
+    [(THROTTLED, 429), (fails("InternalServerError", 500), 503), (CUT, 503), (SILENT, 503), (LOSE, 503)],
+    ids=["throttled", "failing", "cut off", "silent", "lost"],
+)
+def test_every_route_says_so_in_time(
+    registry: Registry, service: FakeService, route: Any, trouble: Any, status: int
+) -> None:
+    service.plan = [trouble] * 100
+    method, path, more = route
+    answer = registry.call(method, path, context=Context(milliseconds=300), **more)
+    assert answer.status == status
+    assert int(answer.headers["retry-after"]) >= 1
+    assert NAMES["AGENT_REGISTRY_TABLE_NAME"] not in answer.text
+
+
+@pytest.mark.parametrize("code", ["AccessDeniedException", "ResourceNotFoundException", "ValidationException"])
+def test_a_refusal_is_our_error_and_tells_the_caller_nothing(
+    registry: Registry, service: FakeService, code: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    service.plan = [fails(code, message="not authorized on arn:aws:dynamodb:eu-north-1:1:table/AgentRegistry")]
+    answer = registry.call("GET", "/agents/a")
+    assert answer.status == 500
+    assert "arn:" not in answer.text
+    line = json.loads(capsys.readouterr().out)
+    assert (line["level"], code in line["error"]) == ("ERROR", True)
+
+
+def test_a_registration_whose_answer_was_lost_is_made_once(registry: Registry, service: FakeService) -> None:
+    done: list[str] = []
+
+    def serve(operation: str, request: Any) -> tuple[int, Any]:
+        if operation == "TransactWriteItems":
+            if request["ClientRequestToken"] not in done:
+                done.append(request["ClientRequestToken"])
+            return 200, {}
+        return 200, {}
+
+    service.serve = serve
+    service.plan = [(200, {}), LOSE, cancelled("TransactionConflict", "None")]
+    answer = registry.register("a", "x")
+    assert (answer.status, answer.body["version"]) == (201, 1)
+    assert len(done) == 1
+    assert service.operations == ["GetItem"] + ["TransactWriteItems"] * 3
+
+
+def test_a_renewal_whose_answer_was_lost_is_made_once(registry: Registry, service: FakeService) -> None:
+    stored: dict[str, Any] = {}
+
+    def serve(operation: str, request: Any) -> tuple[int, Any]:
+        if operation == "GetItem":
+            return 200, {"Item": dict(stored)} if stored else {}
+        if stored and request["ExpressionAttributeValues"].get(":0", {"N": "0"}) != stored["version"]:
+            return fails("ConditionalCheckFailedException", Item=stored)
+        stored.clear()
+        stored.update(request["Item"])
+        return 200, {}
+
+    service.serve = serve
+    assert registry.register("a").body["version"] == 1
+    service.plan = [(200, {"Item": dict(stored)}), LOSE]
+    answer = registry.register("a")
+    assert (answer.status, answer.body["version"]) == (200, 2)
+    assert stored["version"] == {"N": "2"}

@@ -1,0 +1,67 @@
+"""Requests made up from openapi.yaml, good and bad: whatever is sent, the answer is one that the contract declares."""
+
+from typing import Any
+
+import schemathesis
+from hypothesis import HealthCheck, settings
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from tests.contract.engines import Engine
+from tests.contract.registry import NAMES, OPENAPI, handler
+from tests.http_events import Context
+
+REASONS = {200: "OK", 201: "Created", 204: "No Content", 304: "Not Modified"}
+
+
+def _wsgi() -> Any:
+    """The function behind a Function URL, as a WSGI application."""
+    app = handler.build({**Engine("memory", None).environment, **NAMES, "LOG_LEVEL": "ERROR"})
+
+    def serve(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        headers = {name[5:].lower().replace("_", "-"): v for name, v in environ.items() if name.startswith("HTTP_")}
+        if environ.get("CONTENT_TYPE"):
+            headers["content-type"] = environ["CONTENT_TYPE"]
+        body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+        result = app(
+            {
+                "version": "2.0",
+                "rawPath": environ["REQUEST_URI"].partition("?")[0],
+                "rawQueryString": environ.get("QUERY_STRING", ""),
+                "headers": headers,
+                "requestContext": {
+                    "http": {"method": environ["REQUEST_METHOD"]},
+                    "domainName": "x.lambda-url.eu-north-1.on.aws",
+                },
+                "body": body.decode("latin-1"),
+            },
+            Context(),
+        )
+        status = result["statusCode"]
+        start_response(f"{status} {REASONS.get(status, 'Problem')}", list(result["headers"].items()))
+        return [result["body"].encode()]
+
+    return serve
+
+
+schema = schemathesis.openapi.from_dict(OPENAPI)
+schema.app = _wsgi()
+
+
+@schema.parametrize()
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+def test_every_answer_is_declared(case: schemathesis.Case) -> None:
+    case.call_and_validate(
+        checks=[
+            not_a_server_error,
+            status_code_conformance,
+            content_type_conformance,
+            response_headers_conformance,
+            response_schema_conformance,
+        ]
+    )
