@@ -140,8 +140,8 @@ def _check_texts(request: Request) -> None:
         raise TypeError("an event's context is an object")
     values = [value for values in request.query.values() for value in values]
     texts = [*request.query, *values, *request.parameters.values(), *request.headers.values(), request.route]
-    if not all(isinstance(text, str) for text in texts):
-        raise TypeError("an event's parameters and headers are texts")
+    if not all(isinstance(text, str) for text in texts) or not request.method.isascii():
+        raise TypeError("an event's method, parameters and headers are texts")
 
 
 def _parsed(query: str) -> dict[str, list[str]]:

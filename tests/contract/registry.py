@@ -15,7 +15,7 @@ from jsonschema import Draft202012Validator
 
 from common.dynamodb import DynamoDB
 from tests.contract.engines import Engine
-from tests.http_events import Context, event
+from tests.unit.http_events import Context, event
 
 NAMES = {
     "AGENT_REGISTRY_TABLE_NAME": "AgentRegistry",

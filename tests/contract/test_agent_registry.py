@@ -8,7 +8,7 @@ import pytest
 from common import clock
 from tests.contract.engines import Engine
 from tests.contract.registry import OPENAPI, Registry, new_registry, registration
-from tests.http_events import TEMPLATES, Context, event
+from tests.unit.http_events import TEMPLATES, Context, event
 
 SECOND = 1_000_000
 DAY = 24 * 3600

@@ -8,8 +8,8 @@ import pytest
 
 from tests.contract.engines import Engine
 from tests.contract.registry import NAMES, Registry, registration
-from tests.http_events import Context
 from tests.unit.fake_service import CUT, LOSE, SILENT, FakeService, cancelled, fails, served
+from tests.unit.http_events import Context
 
 THROTTLED = fails("ThrottlingException")
 ROUTES = (

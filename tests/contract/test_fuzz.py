@@ -14,7 +14,7 @@ from schemathesis.specs.openapi.checks import (
 
 from tests.contract.engines import Engine
 from tests.contract.registry import NAMES, OPENAPI, handler
-from tests.http_events import Context
+from tests.unit.http_events import Context
 
 REASONS = {200: "OK", 201: "Created", 204: "No Content", 304: "Not Modified"}
 

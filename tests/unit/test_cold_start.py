@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.http_events import event
 from tests.unit.fake_service import FakeService, served
+from tests.unit.http_events import event
 
 LAMBDA_SRC = Path(__file__).parents[2] / "lambda_src"
 # what a request needs no part of, each a millisecond or more: by far the most of a cold start with an SDK

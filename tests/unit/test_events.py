@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from common import events
 from common.errors import Problem
-from tests.http_events import KINDS, event
+from tests.unit.http_events import KINDS, event
 
 
 @pytest.fixture(params=KINDS)
@@ -103,6 +103,7 @@ GARBAGE: list[Any] = [
     {"version": "2.0", "requestContext": {"http": {"method": "GET"}}, "rawPath": None},
     {"version": "2.0", "requestContext": [], "rawPath": "/"},
     {"httpMethod": "GET"},
+    {"httpMethod": "\ud800", "path": "/"},
     {"httpMethod": "GET", "path": "/", "headers": {"a": 1}},
     {"httpMethod": "GET", "path": "/", "multiValueHeaders": {"a": None}},
     {"httpMethod": "GET", "path": "/", "queryStringParameters": {"a": 1}},

@@ -13,7 +13,7 @@ from common.errors import ConditionFailed, InvalidValue, ItemTooLarge, Problem, 
 from common.events import Answer, Request
 from common.memory import MemoryDatabase
 from common.router import App
-from tests.http_events import Context, event
+from tests.unit.http_events import Context, event
 
 CANARY = "canary-in-the-coal-mine"
 
