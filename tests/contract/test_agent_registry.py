@@ -422,6 +422,21 @@ def test_a_lost_race_is_run_again_on_what_is_there_now(registry: Registry, monke
     assert [registry.index_item(capability, "a") is not None for capability in "xyz"] == [False, False, True]
 
 
+def test_an_agent_that_was_removed_and_registered_again_is_another(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its version is 1 as before; a writer that read the first one must notice all the same."""
+    registry.register("a", "x")
+    stale = registry.stored("a")
+    registry.call("DELETE", "/agents/a")
+    registry.register("a", "y")
+    table = registry.app.routes["POST /agents/register"].__self__._store._table  # type: ignore[attr-defined]
+    real, reads = table.get, iter([stale])
+    monkeypatch.setattr(table, "get", lambda key: next(reads, None) or real(key))
+    assert registry.register("a", "z").body["version"] == 2
+    assert [registry.index_item(capability, "a") is not None for capability in "xyz"] == [False, False, True]
+
+
 def test_races_without_end_are_a_conflict(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
     registry.register("a", "x")
     table = registry.app.routes["POST /agents/register"].__self__._store._table  # type: ignore[attr-defined]
