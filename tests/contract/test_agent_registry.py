@@ -285,7 +285,9 @@ def test_if_match_guards_a_change(registry: Registry, kind: str) -> None:
 
 def test_if_none_match_registers_only_what_is_new(registry: Registry) -> None:
     assert registry.register("a", headers={"If-None-Match": "*"}).status == 201
-    assert registry.register("a", headers={"If-None-Match": "*"}).status == 412
+    for tags in ("*", '"1"', 'W/"1"', '"0", "1"'):
+        assert registry.register("a", headers={"If-None-Match": tags}).status == 412
+    assert registry.register("a", headers={"If-None-Match": '"7"'}).body["version"] == 2
 
 
 def test_a_reader_with_the_present_version_gets_304(registry: Registry, kind: str) -> None:
@@ -718,6 +720,8 @@ def test_no_route_ever_scans(registry: Registry) -> None:
     for name, payload in registry.calls:
         if name == "TransactWriteItems":
             assert {kind for action in payload["TransactItems"] for kind in action} <= {"Put", "Delete"}
+        if name == "GetItem":
+            assert payload["ConsistentRead"] is True
         if name == "Query":
             assert payload["IndexName"] == "CapabilityIndex"
 
