@@ -78,7 +78,7 @@ clean: down ## Remove everything that was generated
 
 # --- virtual environments, each made again when its lock file changes ----------------------------------------------
 
-PIP := -m pip install --quiet --disable-pip-version-check --require-hashes
+PIP := -m pip install -qq --disable-pip-version-check --require-hashes
 
 .venv/made:
 	@command -v $(PYTHON) >/dev/null || { echo "error: $(PYTHON) is not on PATH. Install Python 3.11 or newer, or name one: make PYTHON=/path/to/python3" >&2; exit 2; }

@@ -33,11 +33,30 @@ _REFUSED = ("InvalidClientTokenId", "UnrecognizedClientException", "SignatureDoe
 
 def use(environment: Environment) -> None:
     """Points this process, and every Terraform that it starts, at the environment's AWS."""
-    settings = process_environment(environment, control.client_environment(region=environment.region))
+    running = control.status(LOCAL_AWS_DIR) if environment.embedded else None
+    if environment.embedded and running is None:
+        raise CommandError(
+            f"environment {environment.name!r} lives in the embedded AWS, which is not running.",
+            "Start it with `make up`.",
+        )
+    settings = process_environment(environment, control.client_environment(running, region=environment.region))
     os.environ.clear()
     os.environ.update(settings)
     # boto3's clients must talk to the environment's region whatever the profile says.
     os.environ["AWS_REGION"] = os.environ["AWS_DEFAULT_REGION"] = environment.region
+
+
+def start_embedded() -> control.Running:
+    """The embedded AWS, started unless it runs."""
+    try:
+        return control.start(LOCAL_AWS_DIR)
+    except control.LocalAwsError as error:
+        raise CommandError(error.message, error.next_step) from error
+
+
+def stop_embedded() -> bool:
+    """False when it did not run."""
+    return control.stop(LOCAL_AWS_DIR)
 
 
 def client(service: str, **settings: Any) -> Any:
@@ -55,7 +74,9 @@ def account_id(environment: Environment) -> str:
     except ProfileNotFound as error:
         raise CommandError(f"{error}.", "Name a profile of your AWS configuration, or unset it.") from error
     except (EndpointConnectionError, ConnectTimeoutError) as error:
-        raise CommandError(f"AWS can't be reached: {error}", _unreachable(environment)) from error
+        raise CommandError(
+            f"AWS can't be reached: {error}", "Check the network, the region and AWS_ENDPOINT_URL."
+        ) from error
     except ClientError as error:
         code = error.response["Error"]["Code"]
         if code in _EXPIRED:
@@ -72,7 +93,3 @@ def account_id(environment: Environment) -> str:
             "Sign in to that account; nothing was touched.",
         )
     return account
-
-
-def _unreachable(environment: Environment) -> str:
-    return "Start it with `make up`." if environment.embedded else "Check the network, the region and AWS_ENDPOINT_URL."

@@ -20,7 +20,8 @@ EXIT_FAILED = 1
 EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
 
-out = Console(highlight=False, soft_wrap=True)
+# Without a terminal, rich would fold tables at 80 columns; logs and pipes take long lines.
+out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 200)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 

@@ -2,12 +2,11 @@
 
 from scripts import aws, up
 from scripts.console import out, run
-from scripts.local_aws import control
 
 
 def main() -> None:
     """Stop the embedded AWS and its functions. What it held is gone; `make up` starts from nothing."""
-    was_running = control.stop(aws.LOCAL_AWS_DIR)
+    was_running = aws.stop_embedded()
     up.apply_marker().unlink(missing_ok=True)
     out.print("stopped" if was_running else "the embedded AWS was not running")
 

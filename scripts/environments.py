@@ -21,7 +21,7 @@ from scripts.console import CommandError, one_line
 
 BOOTSTRAP_STATE_KEY = "bootstrap/terraform.tfstate"
 # Set from the environment's name and its [aws] part, so that they stand in one place.
-DERIVED_VARIABLES = ("environment", "aws_region")
+DERIVED_VARIABLES = ("environment", "aws_region", "aws_account_id")
 _PARTS: dict[str, dict[str, type] | None] = {
     "aws": {"region": str, "account_id": str, "profile": str, "embedded": bool},
     "state": {"bucket": str, "key": str},
@@ -89,10 +89,13 @@ def render(environment: Environment, account_id: str, bucket: str) -> dict[str, 
     """Writes the tfvars and the backend configuration of each root; returns the files by root and kind."""
     directory = environment.build_dir
     directory.mkdir(parents=True, exist_ok=True)
-    root_variables = {"environment": environment.name, "aws_region": environment.region, **environment.variables}
-    if environment.account_id:
-        root_variables["aws_account_id"] = account_id
-    bootstrap_variables = {"aws_region": environment.region, "state_bucket_name": bucket}
+    place: dict[str, Any] = {"aws_region": environment.region, **({"aws_account_id": account_id} if environment.account_id else {})}
+    root_variables = {"environment": environment.name, **place, **environment.variables}
+    bootstrap_variables = {**place, "state_bucket_name": bucket}
+    if environment.embedded:
+        # It speaks plain HTTP on loopback, and would keep a bucket policy that forbids that. The provider waits a minute
+        # for a lifecycle rule to settle; here nothing grows old.
+        bootstrap_variables |= {"require_tls": False, "old_state_days": 0}
     source = _relative(environment.file)
     backend = {"source": source, "bucket": bucket, "region": environment.region}
     return {

@@ -12,7 +12,6 @@ import typer
 from scripts import aws, environments, paths, stack, verify
 from scripts.api_client import reachable_url
 from scripts.console import CommandError, out, run, step
-from scripts.local_aws import control
 from scripts.stack import Stack
 from scripts.terraform_cli import require_terraform
 
@@ -38,7 +37,7 @@ def main(
         except CommandError:
             # Nothing is applied yet: a mistake in a variable must not leave a server behind.
             if fresh:
-                control.stop(aws.LOCAL_AWS_DIR)
+                aws.stop_embedded()
             raise
         if changes:
             _apply(applied)
@@ -67,12 +66,9 @@ def _start() -> bool:
     """
     with step("start the embedded AWS"):
         if apply_marker().exists():
-            control.stop(aws.LOCAL_AWS_DIR)
+            aws.stop_embedded()
             apply_marker().unlink()
-        running = control.status(aws.LOCAL_AWS_DIR)
-        if running is None:
-            control.start(aws.LOCAL_AWS_DIR)
-        return running is None
+        return not aws.start_embedded().already_running
 
 
 def _apply(applied: Stack) -> None:

@@ -14,7 +14,7 @@ def write(api: ApiClient) -> Record:
     profile = {"id": agent, "name": "Verification", "endpoint": endpoint, "capabilities": [capability]}
     api.send("POST", "/agents/register", {"profile": profile, "leaseSeconds": LEASE_SECONDS}).expect(201)
     return Record(
-        table="registry",
+        table="agents",
         key={"agentId": {"S": agent}},
         attributes={"name": {"S": "Verification"}, "endpoint": {"S": endpoint}},
         read_path=f"/agents/{agent}",
