@@ -1,10 +1,11 @@
 """Builds the function zips and their manifest: `python -m scripts.build_lambdas`.
 
-A zip holds `common/` and the system's own package, and the packages of its `requirements.txt` where it has one
-(hash-locked wheels for the function's architecture). Its bytes depend on the contents alone; what did not change is
-not built again. The manifest is what Terraform and verification read.
+A zip holds the modules that the system's handler imports, from its own package and from `common/`, and the packages of
+its `requirements.txt` where it has one (hash-locked wheels for the function's architecture). Its bytes depend on the
+contents alone; what did not change is not built again. The manifest is what Terraform and verification read.
 """
 
+import ast
 import base64
 import hashlib
 import json
@@ -12,15 +13,15 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from scripts import deterministic_zip, paths
+from scripts import deterministic_zip, paths, strip_source
 from scripts.console import CommandError, one_line, out, run, step
 
-COMMON = "common"
 RUNTIME_PYTHON = "3.13"
 ARCHITECTURES = {"arm64": "aarch64", "x86_64": "x86_64"}  # Lambda's word → the wheel platform's
 DEFAULT_ARCHITECTURE = "arm64"
@@ -40,7 +41,7 @@ def build(
     before = _read_manifest(target)
     functions, rebuilt = {}, []
     for system in systems(source):
-        files = _source_files(source, COMMON) | _source_files(source, system)
+        files = _modules(source, system)
         requirements = source / system / "requirements.txt"
         locked = requirements.read_bytes() if requirements.is_file() else b""
         digest = _digest(files, locked, architecture.encode() if locked else b"", _builder())
@@ -62,12 +63,36 @@ def build(
     return manifest | {"rebuilt": rebuilt}
 
 
-def _source_files(source: Path, package: str) -> dict[str, bytes]:
-    # A checkout may turn line ends into CRLF; the zip must not depend on that.
-    return {
-        path.relative_to(source).as_posix(): path.read_bytes().replace(b"\r\n", b"\n")
-        for path in (source / package).rglob("*.py")
-    }
+def _modules(source: Path, system: str) -> dict[str, bytes]:
+    """The stripped sources of the handler and of every module here that it imports, now or later."""
+    found: dict[str, bytes] = {}
+    wanted = [f"{system}.handler"]
+    while wanted:
+        name = wanted.pop()
+        file = source / Path(*name.split("."))
+        file = file / "__init__.py" if file.is_dir() else file.with_suffix(".py")
+        path = file.relative_to(source).as_posix()
+        if path in found or not file.is_file():
+            continue
+        # A checkout may turn line ends into CRLF; the zip must not depend on that.
+        text = strip_source.strip(file.read_bytes().replace(b"\r\n", b"\n").decode())
+        found[path] = text.encode()
+        wanted += _imported(text)
+    return found
+
+
+def _imported(text: str) -> Iterator[str]:
+    """Every module that the source may import, with the packages that hold it; also names that may be modules."""
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        else:
+            continue
+        for name in names:
+            parts = name.split(".")
+            yield from (".".join(parts[:length]) for length in range(1, len(parts) + 1))
 
 
 def _third_party(requirements: Path, architecture: str) -> dict[str, bytes]:
@@ -122,7 +147,9 @@ def _digest(files: dict[str, bytes], *more: bytes) -> str:
 
 def _builder() -> bytes:
     """A changed builder builds anew."""
-    return Path(__file__).read_bytes() + Path(deterministic_zip.__file__).read_bytes()
+    return b"".join(
+        Path(module).read_bytes() for module in (__file__, deterministic_zip.__file__, strip_source.__file__)
+    )
 
 
 def _sha256(file: Path) -> str:

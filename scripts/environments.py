@@ -89,12 +89,15 @@ def render(environment: Environment, account_id: str, bucket: str) -> dict[str, 
     """Writes the tfvars and the backend configuration of each root; returns the files by root and kind."""
     directory = environment.build_dir
     directory.mkdir(parents=True, exist_ok=True)
-    place: dict[str, Any] = {"aws_region": environment.region, **({"aws_account_id": account_id} if environment.account_id else {})}
+    place: dict[str, Any] = {
+        "aws_region": environment.region,
+        **({"aws_account_id": account_id} if environment.account_id else {}),
+    }
     root_variables = {"environment": environment.name, **place, **environment.variables}
     bootstrap_variables = {**place, "state_bucket_name": bucket}
     if environment.embedded:
-        # It speaks plain HTTP on loopback, and would keep a bucket policy that forbids that. The provider waits a minute
-        # for a lifecycle rule to settle; here nothing grows old.
+        # It speaks plain HTTP on loopback, and would keep a bucket policy that forbids that. And the provider waits a
+        # minute for a lifecycle rule to settle; here nothing grows old.
         bootstrap_variables |= {"require_tls": False, "old_state_days": 0}
     source = _relative(environment.file)
     backend = {"source": source, "bucket": bucket, "region": environment.region}

@@ -89,11 +89,25 @@ def test_only_what_changed_is_built_again(tmp_path: Path) -> None:
     assert build_lambdas.build(source, target)["rebuilt"] == ["alpha", "beta"]
     untouched = (target / "beta.zip").stat().st_mtime_ns
     assert build_lambdas.build(source, target)["rebuilt"] == []
-    (source / "alpha" / "store.py").write_text("x = 1\n")
+    (source / "common" / "text.py").write_text("GREETING = 'changed'\n")
     assert build_lambdas.build(source, target)["rebuilt"] == ["alpha"]
     assert (target / "beta.zip").stat().st_mtime_ns == untouched
-    (source / "common" / "text.py").write_text("GREETING = 'changed'\n")
-    assert build_lambdas.build(source, target)["rebuilt"] == ["alpha", "beta"]
+    # What the zip does not hold makes no difference to it.
+    (source / "common" / "text.py").write_text("# a comment\nGREETING = 'changed'  # and another\n")
+    (source / "alpha" / "unused.py").write_text("x = 1\n")
+    assert build_lambdas.build(source, target)["rebuilt"] == ["alpha"], "line numbers moved"
+    assert build_lambdas.build(source, target)["rebuilt"] == []
+    (source / "beta" / "handler.py").write_text(FILES["beta/handler.py"] + "# a comment at the end\n")
+    assert build_lambdas.build(source, target)["rebuilt"] == []
+
+
+def test_modules_imported_later_and_from_packages_are_there(tmp_path: Path) -> None:
+    source = write_sources(tmp_path / "sources", list(FILES))
+    (source / "alpha" / "handler.py").write_text("def handler(event, context):\n    from alpha import later\n")
+    (source / "alpha" / "later.py").write_text("import common.text\nimport json\n")
+    build_lambdas.build(source, tmp_path / "out")
+    with zipfile.ZipFile(tmp_path / "out" / "alpha.zip") as archive:
+        assert archive.namelist() == ["alpha/handler.py", "alpha/later.py", "common/__init__.py", "common/text.py"]
 
 
 def test_a_damaged_zip_is_built_again_and_a_removed_system_leaves_no_zip(tmp_path: Path) -> None:

@@ -1,0 +1,83 @@
+"""Python source without what only readers and type checkers need, line for line: stack traces stay right.
+
+Lambda compiles a function's source at each cold start, since no .pyc ships. Gone are comments, docstrings, annotations
+of functions and variables, `TYPE_CHECKING` with its blocks, and imports from `__future__`.
+"""
+
+import ast
+import io
+import tokenize
+from collections.abc import Iterator
+
+_Span = tuple[int, int, str]  # first and last character, and what stands there instead
+
+
+def strip(source: str) -> str:
+    """The same statements on the same lines.
+
+    Positions come from the parser and the text from the source, never from a rewritten tree, so that every version of
+    Python makes the same.
+    """
+    made, position = [], 0
+    for first, last, instead in sorted(_spans(source)):
+        if first < position:
+            continue  # within something that is gone already
+        made.append(source[position:first] + instead + "\n" * source.count("\n", first, last))
+        position = last
+    made.append(source[position:])
+    return "\n".join(line.rstrip() for line in "".join(made).split("\n")).rstrip("\n") + "\n"
+
+
+def _spans(source: str) -> Iterator[_Span]:
+    lines = source.splitlines(keepends=True)
+    starts = [0]
+    for line in lines:
+        starts.append(starts[-1] + len(line))
+
+    def at(line: int, column: int) -> int:
+        # ast counts columns in bytes of UTF-8
+        return starts[line - 1] + len(lines[line - 1].encode()[:column].decode())
+
+    def begin(node: ast.expr | ast.stmt | ast.arg) -> int:
+        return at(node.lineno, node.col_offset)
+
+    def end(node: ast.expr | ast.stmt | ast.arg) -> int:
+        return at(node.end_lineno or 0, node.end_col_offset or 0)
+
+    tree = ast.parse(source)
+    in_classes = {id(statement) for node in ast.walk(tree) if isinstance(node, ast.ClassDef) for statement in node.body}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            all_arguments = node.args
+            for argument in (
+                *all_arguments.posonlyargs,
+                *all_arguments.args,
+                *all_arguments.kwonlyargs,
+                *filter(None, (all_arguments.vararg, all_arguments.kwarg)),
+            ):
+                if argument.annotation is not None:
+                    yield begin(argument) + len(argument.arg), end(argument), ""
+            if node.returns is not None:
+                arrow = source.rindex("->", 0, begin(node.returns))
+                yield len(source[:arrow].rstrip()), end(node.returns), ""
+        # Those of a class may mean something at run time (NamedTuple).
+        if isinstance(node, ast.AnnAssign) and id(node) not in in_classes:
+            yield (end(node.target), end(node.annotation), "") if node.value else (begin(node), end(node), "pass")
+        if (isinstance(node, ast.If) and _is_type_checking(node.test)) or (
+            isinstance(node, ast.Assign) and _is_type_checking(node.targets[0])
+        ):
+            yield begin(node), end(node), ""
+        if isinstance(node, ast.ImportFrom) and node.module == "__future__":
+            yield begin(node), end(node), ""
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            docstring = node.body[0] if node.body and ast.get_docstring(node, clean=False) is not None else None
+            if docstring is not None:
+                only = len(node.body) == 1 and not isinstance(node, ast.Module)
+                yield begin(docstring), end(docstring), "pass" if only else ""
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type == tokenize.COMMENT:
+            yield starts[token.start[0] - 1] + token.start[1], starts[token.end[0] - 1] + token.end[1], ""
+
+
+def _is_type_checking(node: ast.expr) -> bool:
+    return isinstance(node, ast.Name) and node.id == "TYPE_CHECKING"
