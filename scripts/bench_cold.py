@@ -20,7 +20,6 @@ from typing import Annotated, Any, NamedTuple
 
 import boto3
 import typer
-import urllib3
 from rich.table import Table
 
 from scripts import build_lambdas, deterministic_zip, execution_logs, paths
@@ -51,7 +50,7 @@ def measure(rounds: int) -> dict[str, list[float]]:
         with step("start an embedded AWS of its own"):
             running = control.start(state_dir, port=_free_port(), api_port=_free_port())
         try:
-            settings = control.client_environment(port=running.port)
+            settings = control.client_environment(running)
             session = boto3.Session(
                 settings["AWS_ACCESS_KEY_ID"], settings["AWS_SECRET_ACCESS_KEY"], region_name=settings["AWS_REGION"]
             )
@@ -60,12 +59,12 @@ def measure(rounds: int) -> dict[str, list[float]]:
                 _create_tables(setup)
                 _create_functions(setup)
                 _register_agents(setup)
-            return _rounds(setup, rounds)
+            return _rounds(setup, running, rounds)
         finally:
             control.stop(state_dir)
 
 
-def _rounds(setup: Setup, rounds: int) -> dict[str, list[float]]:
+def _rounds(setup: Setup, running: control.Running, rounds: int) -> dict[str, list[float]]:
     samples: dict[str, list[float]] = {name: [] for name in (OURS, *PEERS)}
     order = random.Random(SEED)  # noqa: S311  the order of measurements, no secret
     functions = setup.client("lambda")
@@ -73,9 +72,7 @@ def _rounds(setup: Setup, rounds: int) -> dict[str, list[float]]:
         for number in range(rounds):
             for name in order.sample(list(samples), len(samples)):
                 progress.update(f"{number + 1}/{rounds} {name}")
-                urllib3.request(
-                    "POST", f"{setup.endpoint_url}/_local/functions/{name}/replace-environments", retries=False
-                )
+                control.replace_environments(running, name)
                 samples[name].append(_cold_start(functions, name))
     return samples
 
