@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import jinja2
 
 from scripts import paths
-from scripts.console import CommandError, one_line
+from scripts.console import CommandError
 
 BOOTSTRAP_STATE_KEY = "bootstrap/terraform.tfstate"
 # Set from the environment's name and its [aws] part, so that they stand in one place.
@@ -63,13 +63,13 @@ def load(name: str) -> Environment:
     if not _NAME.fullmatch(name) or not file.is_file():
         raise CommandError(
             f"there is no environment {name!r}.",
-            f"There are: {', '.join(known)}. To add one, copy {_relative(paths.ENVIRONMENTS / 'dev.toml')} "
+            f"There are: {', '.join(known)}. To add one, copy {shown(paths.ENVIRONMENTS / 'dev.toml')} "
             f"to {name if _NAME.fullmatch(name) else 'NAME'}.toml beside it.",
         )
     try:
         stated = tomllib.loads(file.read_text())
     except tomllib.TOMLDecodeError as error:
-        raise CommandError(f"{_relative(file)} is not valid TOML: {error}.", "Mend that line.") from error
+        raise CommandError(f"{shown(file)} is not valid TOML: {error}.", "Mend that line.") from error
     _check(stated, file)
     aws, state = stated.get("aws", {}), stated.get("state", {})
     return Environment(
@@ -99,7 +99,7 @@ def render(environment: Environment, account_id: str, bucket: str) -> dict[str, 
         # It speaks plain HTTP on loopback, and would keep a bucket policy that forbids that. And the provider waits a
         # minute for a lifecycle rule to settle; here nothing grows old.
         bootstrap_variables |= {"require_tls": False, "old_state_days": 0}
-    source = _relative(environment.file)
+    source = shown(environment.file)
     backend = {"source": source, "bucket": bucket, "region": environment.region}
     return {
         "variables": _write(
@@ -130,7 +130,7 @@ def declared_variables() -> tuple[str, ...]:
 
 
 def _check(stated: dict[str, Any], file: Path) -> None:
-    where = _relative(file)
+    where = shown(file)
     for part, keys in stated.items():
         if part not in _PARTS or not isinstance(keys, dict):
             raise CommandError(f"{where}: {part!r} is not a part of an environment.", f"Use {_or(_PARTS)}.")
@@ -165,7 +165,8 @@ def _or(names: Any) -> str:
     return " or ".join(sorted(names))
 
 
-def _relative(file: Path) -> str:
+def shown(file: Path) -> str:
+    """A file's path as a person types it."""
     return str(file.relative_to(paths.ROOT)) if file.is_relative_to(paths.ROOT) else str(file)
 
 
@@ -190,8 +191,3 @@ def _write(target: Path, template: str, values: dict[str, Any]) -> Path:
     unfinished.write_text(text)
     unfinished.replace(target)
     return target
-
-
-def variable_error(environment: Environment, variable: str, said: str) -> CommandError:
-    """A variable that Terraform refused, told where the person can mend it."""
-    return CommandError(f"{_relative(environment.file)}: {variable}: {one_line(said)}")

@@ -5,6 +5,7 @@ Every step can be repeated: whatever was interrupted, the next run finds out wha
 
 import fcntl
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -158,8 +159,8 @@ def _explained(stack: Stack) -> Iterator[None]:
         yield
     except TerraformError as error:
         for found in error.errors:
-            if found.variable:
-                raise environments.variable_error(stack.environment, found.variable, _said(found)) from error
+            if found.is_of_variable:
+                raise CommandError(f"{environments.shown(stack.environment.file)}: {_said(found)}") from error
             if "state lock" in found.summary:
                 raise CommandError(
                     f"the state is locked: {found.detail.split('Terraform acquires', maxsplit=1)[0]}",
@@ -170,5 +171,6 @@ def _explained(stack: Stack) -> Iterator[None]:
 
 
 def _said(found: Diagnostic) -> str:
-    """A validation's own message, without Terraform's note on where the rule stands."""
-    return (found.detail or found.summary).split("This was checked by the validation rule", maxsplit=1)[0]
+    """What is wrong with a variable, without Terraform's notes on where its rule stands."""
+    said = found.detail.split("This was checked by the validation rule", maxsplit=1)[0]
+    return re.sub(r" declared at \S+:\d+,\d+-\d+", "", said)

@@ -24,11 +24,16 @@ NO_CHANGES, CHANGES = 0, 2  # what `terraform plan -detailed-exitcode` answers
 
 
 class Diagnostic(NamedTuple):
-    severity: str
+    """An error as Terraform tells it."""
+
     summary: str
     detail: str
     address: str
-    variable: str
+
+    @property
+    def is_of_variable(self) -> bool:
+        """A value that the root, or a module that it was handed to, refuses."""
+        return self.summary in ("Invalid value for variable", "Invalid value for input variable")
 
     def line(self) -> str:
         where = f" ({self.address})" if self.address else ""
@@ -246,13 +251,6 @@ def _uninterrupted(process: subprocess.Popen[str], wait: Callable[[], T]) -> T:
 
 
 def _diagnostic(found: dict[str, Any]) -> Diagnostic:
-    snippet = found.get("snippet") or {}
-    context = snippet.get("context") or ""
-    variable = re.match(r'variable "([^"]+)"', context)
     return Diagnostic(
-        severity=found["severity"],
-        summary=found.get("summary", ""),
-        detail=found.get("detail", ""),
-        address=found.get("address", ""),
-        variable=variable.group(1) if variable else "",
+        summary=found.get("summary", ""), detail=found.get("detail", ""), address=found.get("address", "")
     )

@@ -109,6 +109,7 @@ def test_an_interrupt_waits_until_terraform_has_unlocked_the_state(tmp_path: Pat
         env={**os.environ, "TERRAFORM": str(tmp_path / "terraform")},
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     deadline = time.monotonic() + 20
     while not (tmp_path / "working").exists():
