@@ -119,7 +119,9 @@ def process_environment(environment: Environment, client: Mapping[str, str]) -> 
     """What Terraform and boto3 get to see: the caller's environment, or the embedded AWS and no AWS_… of the caller."""
     if not environment.embedded:
         return {**os.environ, **({"AWS_PROFILE": environment.profile} if environment.profile else {})}
-    return {name: value for name, value in os.environ.items() if not name.startswith("AWS_")} | dict(client)
+    own = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    # An embedded AWS that does not answer has died: no use in the provider's 25 attempts, minutes apart.
+    return own | dict(client) | {"AWS_MAX_ATTEMPTS": "4"}
 
 
 @cache
