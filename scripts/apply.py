@@ -20,12 +20,13 @@ def main(
         stack.build()
         opened = stack.open_stack(env)
         stack.initialise(opened)
-        planned_before = opened.plan_file.exists()
-        changes = True if planned_before else stack.plan(opened)
+        planned_before = stack.take_kept_plan(opened)
+        changes = planned_before or stack.plan(opened)
         counts = stack.summary(opened)
         if changes:
             shown = ", ".join(f"{count} to {verb}" for verb, count in counts.items() if count) or "outputs only"
-            out.print(f"{env}: {shown}", style=None) if not json_output else None
+            if not json_output:
+                out.print(f"{env}: {shown}")
             if not planned_before and not yes and sys.stdin.isatty() and not typer.confirm("Apply?"):
                 opened.plan_file.unlink()
                 raise CommandError("not applied.")
@@ -33,7 +34,6 @@ def main(
                 stack.apply(opened)
             except TerraformError as error:
                 if "stale" in error.message.lower():
-                    opened.plan_file.unlink(missing_ok=True)
                     raise CommandError(
                         "the state has changed since this plan was made.",
                         f"Run `make plan ENV={env}` again.",
@@ -42,11 +42,12 @@ def main(
                 raise
         else:
             opened.plan_file.unlink()
-        url = opened.terraform.outputs()["api"]["url"]
+        api = opened.terraform.outputs().get("api")
+        url = api["url"] if api else None
     if json_output:
         out.print_json(data={"environment": env, "changes": changes, **counts, "api_url": url})
     else:
-        out.print(f"{'applied' if changes else 'no changes'}; API {url}; next: make verify ENV={env}")
+        out.print(f"{'applied' if changes else 'no changes'}; API {url or '(none)'}; next: make verify ENV={env}")
 
 
 if __name__ == "__main__":

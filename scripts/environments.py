@@ -51,10 +51,6 @@ class Environment(NamedTuple):
     def var_file(self) -> Path:
         return self.build_dir / "terraform.tfvars"
 
-    @property
-    def plan_file(self) -> Path:
-        return self.build_dir / "terraform.tfplan"
-
 
 def load(name: str) -> Environment:
     """Reads and checks one environment's file. Raises CommandError for anything that a person must mend."""

@@ -21,7 +21,10 @@ def main(
         counts = stack.summary(opened)
         if not json_output:
             out.print(opened.terraform.show_text(opened.plan_file).strip(), markup=False)
-        if not changes:
+        opened.kept_plan_file.unlink(missing_ok=True)
+        if changes:
+            stack.keep_plan(opened)
+        else:
             opened.plan_file.unlink()
     if json_output:
         out.print_json(data={"environment": env, "changes": changes, **counts})

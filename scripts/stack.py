@@ -6,6 +6,7 @@ Every step can be repeated: whatever was interrupted, the next run finds out wha
 import fcntl
 import os
 import re
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -28,7 +29,17 @@ class Stack(NamedTuple):
 
     @property
     def plan_file(self) -> Path:
-        return self.environment.plan_file
+        """The plan of the command under way."""
+        return self.environment.build_dir / "terraform.tfplan"
+
+    @property
+    def kept_plan_file(self) -> Path:
+        """The plan that `make plan` keeps for `make apply`, beside the manifest that it was made with."""
+        return self.environment.build_dir / "kept.tfplan"
+
+    @property
+    def kept_manifest_file(self) -> Path:
+        return self.environment.build_dir / "kept.manifest.json"
 
 
 def open_stack(name: str) -> Stack:
@@ -138,6 +149,27 @@ def apply(stack: Stack, title: str = "terraform apply") -> None:
     with step(title) as progress, _explained(stack):
         stack.terraform.apply_plan(stack.plan_file, progress)
     stack.plan_file.unlink(missing_ok=True)
+
+
+def keep_plan(stack: Stack) -> None:
+    """Keeps the plan just made for a later apply."""
+    shutil.copyfile(paths.LAMBDA_BUILD / build_lambdas.MANIFEST, stack.kept_manifest_file)
+    stack.plan_file.replace(stack.kept_plan_file)
+
+
+def take_kept_plan(stack: Stack) -> bool:
+    """Makes the kept plan, if there is one, the plan to apply. It can be taken once."""
+    if not stack.kept_plan_file.exists():
+        return False
+    planned_with = stack.kept_manifest_file.read_bytes() if stack.kept_manifest_file.exists() else b""
+    if planned_with != (paths.LAMBDA_BUILD / build_lambdas.MANIFEST).read_bytes():
+        stack.kept_plan_file.unlink()
+        raise CommandError(
+            "the functions have changed since this plan was made; nothing was applied.",
+            f"Run `make plan ENV={stack.environment.name}` again.",
+        )
+    stack.kept_plan_file.replace(stack.plan_file)
+    return True
 
 
 def summary(stack: Stack) -> dict[str, Any]:

@@ -47,10 +47,12 @@ def main(
     if json_output:
         report = json.loads((environment.build_dir / "verification.json").read_text())
         out.print_json(data=report | {"changes": changes, "api_url": _url(outputs)})
+        verify.require_passed(checks)
     else:
         verify.show(checks)
-        _invite(outputs, changes, time.monotonic() - started_at)
-    verify.require_passed(checks)
+        verify.require_passed(checks)
+        out.print(f"\n{'applied' if changes else 'no changes'}, verified in {time.monotonic() - started_at:.0f} s.")
+        _invite(_url(outputs))
 
 
 def apply_marker() -> Path:
@@ -82,12 +84,15 @@ def _apply(applied: Stack) -> None:
     apply_marker().unlink(missing_ok=True)
 
 
-def _url(outputs: dict[str, Any]) -> str:
-    return reachable_url(outputs["api"]["url"])
+def _url(outputs: dict[str, Any]) -> str | None:
+    """The API's address on this machine; None when every system is switched off."""
+    return reachable_url(outputs["api"]["url"]) if outputs["api"] else None
 
 
-def _invite(outputs: dict[str, Any], changes: bool, seconds: float) -> None:
-    url = _url(outputs)
+def _invite(url: str | None) -> None:
+    if url is None:
+        out.print("Every system is switched off: there is no API.")
+        return
     profile = {
         "id": "weather-1",
         "name": "Weather",
@@ -95,7 +100,7 @@ def _invite(outputs: dict[str, Any], changes: bool, seconds: float) -> None:
         "capabilities": ["forecast"],
     }
     body = shlex.quote(json.dumps({"profile": profile}))
-    out.print(f"\n{'applied' if changes else 'no changes'}, verified in {seconds:.0f} s. The API: {url}\n")
+    out.print(f"The API: {url}\n")
     out.print(f"  curl -s -X POST {url}/agents/register -H 'content-type: application/json' -d {body}", markup=False)
     out.print(f"  curl -s '{url}/agents?capability=forecast'\n", markup=False)
     out.print("make status, make logs SYSTEM=agent_registry, make down")

@@ -1,0 +1,102 @@
+"""An environment as on AWS: IAM-signed calls, deletion protection, a kept plan, a guarded destroy."""
+
+import json
+
+import pytest
+
+from tests.end_to_end.checkout import Checkout
+
+STAGING = """
+[aws]
+embedded = true
+region = "us-east-1"
+account_id = "123456789012"
+
+[variables]
+name_prefix = "agents"
+agent_registry = { table_name = "StagingRegistry", attach_access_to_roles = ["reader"], attached_access = "read" }
+"""
+
+
+@pytest.fixture(scope="module")
+def staging(checkout: Checkout) -> Checkout:
+    (checkout.folder / "terraform" / "environments" / "staging.toml").write_text(STAGING)
+    started = checkout.run(".venv/bin/python", "-c", "from scripts import aws; aws.start_embedded()")
+    assert started.exit_code == 0, started.stderr
+    trust = {"Version": "2012-10-17", "Statement": []}
+    checkout.client("iam").create_role(RoleName="reader", AssumeRolePolicyDocument=json.dumps(trust))
+    return checkout
+
+
+def test_without_a_state_bucket_the_next_step_is_told(staging: Checkout) -> None:
+    ended = staging.make("plan", "ENV=staging")
+    assert "make bootstrap ENV=staging" in ended.stderr
+
+
+def test_a_kept_plan_is_applied_and_verified(staging: Checkout) -> None:
+    assert "state bucket agent-state-tfstate-123456789012-us-east-1" in staging.must("bootstrap", "ENV=staging")
+    assert "# module.agent_registry_table[0].aws_dynamodb_table.this will be created" in staging.must(
+        "plan", "ENV=staging"
+    )
+    assert staging.client("dynamodb").list_tables()["TableNames"] == [], "a plan changes nothing"
+    applied = staging.must("apply", "ENV=staging")
+    assert "to create" in applied
+    assert "applied; API https://" in applied
+    assert "no changes" in staging.must("apply", "ENV=staging")
+    assert "FAILED" not in staging.must("verify", "ENV=staging")
+
+
+def test_unsigned_calls_are_forbidden(staging: Checkout) -> None:
+    status, _, answer = staging.call("GET", "/agents?capability=x")
+    assert (status, answer) == (403, {"message": "Forbidden"})
+
+
+def test_an_existing_role_gets_the_documented_access(staging: Checkout) -> None:
+    iam = staging.client("iam")
+    (attached,) = iam.list_attached_role_policies(RoleName="reader")["AttachedPolicies"]
+    version = iam.get_policy(PolicyArn=attached["PolicyArn"])["Policy"]["DefaultVersionId"]
+    document = iam.get_policy_version(PolicyArn=attached["PolicyArn"], VersionId=version)["PolicyVersion"]["Document"]
+    statements = json.dumps(document)
+    assert "table/StagingRegistry" in statements
+    assert "dynamodb:PutItem" not in statements
+    assert "*" not in statements.replace("/index/*", "")
+
+
+def test_a_plan_that_the_state_overtook_is_refused(staging: Checkout) -> None:
+    file = staging.folder / "terraform" / "environments" / "staging.toml"
+    file.write_text(STAGING + "point_in_time_recovery_days = 7\n")
+    staging.must("plan", "ENV=staging")
+    plan = staging.folder / ".build" / "staging" / "kept.tfplan"
+    kept = plan.read_bytes()
+    staging.must("apply", "ENV=staging")
+    assert not plan.exists(), "a plan is applied once"
+    plan.write_bytes(kept)
+    refused = staging.make("apply", "ENV=staging")
+    assert refused.exit_code != 0
+    assert "the state has changed since this plan was made" in refused.stderr
+
+
+def test_a_plan_of_other_functions_is_refused(staging: Checkout) -> None:
+    file = staging.folder / "terraform" / "environments" / "staging.toml"
+    file.write_text(STAGING + "point_in_time_recovery_days = 8\n")
+    staging.must("plan", "ENV=staging")
+    handler = staging.folder / "lambda_src" / "agent_registry" / "handler.py"
+    before = handler.read_text()
+    handler.write_text(before + "\nCHANGED = 1\n")
+    refused = staging.make("apply", "ENV=staging")
+    handler.write_text(before)
+    assert "the functions have changed since this plan was made; nothing was applied" in refused.stderr
+
+
+def test_destroy_refuses_protected_tables_and_takes_the_rest_away_when_told(staging: Checkout) -> None:
+    refused = staging.make("destroy", "ENV=staging", "CONFIRM=staging")
+    assert (
+        "deletion protection is on for StagingRegistry, agents-staging-idempotency; nothing was destroyed"
+        in refused.stderr
+    )
+    file = staging.folder / "terraform" / "environments" / "staging.toml"
+    file.write_text(STAGING + "deletion_protection = false\n")
+    staging.must("apply", "ENV=staging")
+    assert "destroyed" in staging.must("destroy", "ENV=staging", "CONFIRM=staging")
+    assert staging.client("dynamodb").list_tables()["TableNames"] == []
+    assert [role["RoleName"] for role in staging.client("iam").list_roles()["Roles"]] == ["reader"]
