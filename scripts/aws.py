@@ -1,9 +1,11 @@
 """The AWS account that a command works on: the embedded one, or the caller's own."""
 
 import os
+from collections.abc import Callable
 from typing import Any
 
 import boto3
+import psutil
 from botocore.config import Config
 from botocore.exceptions import (
     BotoCoreError,
@@ -57,6 +59,27 @@ def start_embedded() -> control.Running:
 def stop_embedded() -> bool:
     """False when it did not run."""
     return control.stop(LOCAL_AWS_DIR)
+
+
+def embedded_ended(environment: Environment) -> Callable[[], str]:
+    """For Terraform: asks whether the embedded AWS that the environment lives in has died meanwhile."""
+    running = control.status(LOCAL_AWS_DIR) if environment.embedded else None
+    if running is None:
+        return lambda: ""
+    process = psutil.Process(running.pid)
+
+    def ended() -> str:
+        try:
+            lives = process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+        except psutil.NoSuchProcess:
+            lives = False
+        return (
+            ""
+            if lives
+            else f"the embedded AWS ended while Terraform worked on it; see {running.log_file}, then `make up`."
+        )
+
+    return ended
 
 
 def client(service: str, **settings: Any) -> Any:

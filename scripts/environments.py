@@ -116,8 +116,7 @@ def process_environment(environment: Environment, client: Mapping[str, str]) -> 
     if not environment.embedded:
         return {**os.environ, **({"AWS_PROFILE": environment.profile} if environment.profile else {})}
     own = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
-    # An embedded AWS that does not answer has died: no use in the provider's 25 attempts, minutes apart.
-    return own | dict(client) | {"AWS_MAX_ATTEMPTS": "4"}
+    return own | dict(client)
 
 
 @cache

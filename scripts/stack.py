@@ -50,8 +50,12 @@ def open_stack(name: str) -> Stack:
     account = aws.account_id(environment)
     bucket = environment.state_bucket or f"agent-state-tfstate-{account}-{environment.region}"
     files = environments.render(environment, account, bucket)
-    terraform = Terraform(paths.TERRAFORM_ROOT, environment.build_dir / "terraform", os.environ)
+    terraform = _terraform(environment, paths.TERRAFORM_ROOT)
     return Stack(environment, account, bucket, files, terraform)
+
+
+def _terraform(environment: Environment, root: Path) -> Terraform:
+    return Terraform(root, environment.build_dir / root.name, os.environ, aws.embedded_ended(environment))
 
 
 @contextmanager
@@ -99,7 +103,7 @@ def bootstrap(stack: Stack) -> None:
             # us-east-1 is S3's default and the one region that it refuses by name.
             place = {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
             s3.create_bucket(Bucket=stack.state_bucket, **place)
-        terraform = Terraform(paths.BOOTSTRAP_ROOT, stack.environment.build_dir / "bootstrap", os.environ)
+        terraform = _terraform(stack.environment, paths.BOOTSTRAP_ROOT)
         terraform.initialise(stack.files["bootstrap_backend"])
         plan_file = stack.environment.build_dir / "bootstrap.tfplan"
         with _explained(stack):

@@ -6,7 +6,9 @@ import re
 import shutil
 import signal
 import subprocess
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -20,6 +22,7 @@ REGISTRY_FOLDER = "registry.terraform.io"
 FLAG = python_terraform.IsFlagged
 T = TypeVar("T")
 
+_WATCH_SECONDS, _GRACE_SECONDS = 0.5, 3.0
 NO_CHANGES, CHANGES = 0, 2  # what `terraform plan -detailed-exitcode` answers
 
 
@@ -110,9 +113,12 @@ class Terraform(python_terraform.Terraform):  # type: ignore[misc]
     interrupted, reads Terraform's JSON events while they come, and never looks for a local state file.
     """
 
-    def __init__(self, root: Path, data_dir: Path, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self, root: Path, data_dir: Path, environment: Mapping[str, str], ended: Callable[[], str] = lambda: ""
+    ) -> None:
+        """`ended` tells why it is of no use to go on, once that is so: Terraform is then stopped."""
         require_terraform()
-        self.data_dir = data_dir
+        self.ended = ended
         self.environment = {
             **environment,
             "TF_DATA_DIR": str(data_dir),
@@ -140,6 +146,10 @@ class Terraform(python_terraform.Terraform):  # type: ignore[misc]
             text=True,
             start_new_session=True,
         )
+        with self._stopped_when_ended(process):
+            return self._wait(process, on_event)
+
+    def _wait(self, process: "subprocess.Popen[str]", on_event: Callable[[dict[str, Any]], None] | None) -> Any:
         if on_event is None:
             stdout, stderr = _uninterrupted(process, process.communicate)
             return process.returncode, stdout, stderr
@@ -156,6 +166,30 @@ class Terraform(python_terraform.Terraform):  # type: ignore[misc]
 
         _uninterrupted(process, read)
         return process.returncode, "".join(lines), ""
+
+    @contextmanager
+    def _stopped_when_ended(self, process: "subprocess.Popen[str]") -> Iterator[None]:
+        finished = threading.Event()
+        reasons: list[str] = []
+
+        def watch() -> None:
+            while not finished.wait(_WATCH_SECONDS):
+                if reason := self.ended():
+                    reasons.append(reason)
+                    process.send_signal(signal.SIGINT)  # ends what the provider waits for
+                    if not finished.wait(_GRACE_SECONDS):
+                        process.send_signal(signal.SIGINT)  # there is nowhere to save a state to
+                    return
+
+        watcher = threading.Thread(target=watch, daemon=True)
+        watcher.start()
+        try:
+            yield
+        finally:
+            finished.set()
+            watcher.join()
+        if reasons:
+            raise CommandError(reasons[0], exit_code=EXIT_FAILED)
 
     def initialise(self, backend_config: Path) -> None:
         """`terraform init`, from a provider mirror where there is one; the lock file is never rewritten."""

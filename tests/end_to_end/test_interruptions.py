@@ -41,7 +41,7 @@ def test_the_embedded_aws_is_killed_in_mid_apply(checkout: Checkout) -> None:
     os.kill(checkout.state_details()["pid"], signal.SIGKILL)
     code, stderr = end(process)
     assert code != 0
-    assert "error:" in stderr
+    assert "error: the embedded AWS ended while Terraform worked on it" in stderr
     assert "Traceback" not in stderr
     assert "verified in" in checkout.must("up")
 

@@ -101,7 +101,7 @@ def test_the_embedded_aws_sees_nothing_of_the_callers_account(written: Path, mon
     monkeypatch.setenv("AWS_SESSION_TOKEN", "secret")
     client = {"AWS_ENDPOINT_URL": "http://127.0.0.1:1"}
     embedded = environments.process_environment(load(written, GOOD + "embedded = true\n"), client)
-    assert {name for name in embedded if name.startswith("AWS_")} == {"AWS_ENDPOINT_URL", "AWS_MAX_ATTEMPTS"}
+    assert {name for name in embedded if name.startswith("AWS_")} == {"AWS_ENDPOINT_URL"}
     own = environments.process_environment(load(written, GOOD + 'profile = "sandbox"\n'), client)
     assert own["AWS_PROFILE"] == "sandbox"
     assert own["AWS_SESSION_TOKEN"] == "secret"
