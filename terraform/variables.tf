@@ -346,7 +346,7 @@ variable "alarms" {
     - `user_errors`: requests in a period that DynamoDB finds invalid, in the whole account and region.
     - `tables`: `read_throttle_events`, `write_throttle_events`, `system_errors`, `conditional_check_failures`.
     - `functions`: `errors`, `throttles`, `duration_percent` (of the timeout), `concurrency_percent` (of what is
-      reserved), `concurrent_executions` (where nothing is), `dead_letter_errors`, `provisioned_spillover`.
+      reserved), `concurrent_executions` (where nothing is; 800 is 80 % of an account's first quota), `dead_letter_errors`, `provisioned_spillover`.
     - `api`: `server_errors`, `latency_milliseconds`.
   EOT
   nullable    = false
@@ -371,7 +371,7 @@ variable "alarms" {
       throttles             = optional(number, 1)
       duration_percent      = optional(number, 80)
       concurrency_percent   = optional(number, 80)
-      concurrent_executions = optional(number, 0)
+      concurrent_executions = optional(number, 800)
       dead_letter_errors    = optional(number, 1)
       provisioned_spillover = optional(number, 1)
     }), {})

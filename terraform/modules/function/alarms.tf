@@ -31,8 +31,12 @@ locals {
       metric     = "ConcurrentExecutions"
       dimensions = local.whole_function
       statistic  = "Maximum"
-      # At least 1, since an alarm on 0 executions would always be on.
-      threshold   = local.reserved > 0 ? (var.alarms.concurrency_percent == 0 ? 0 : max(1, floor(local.reserved * var.alarms.concurrency_percent / 100))) : var.alarms.concurrent_executions
+      # A stopped function needs none. At least 1, since an alarm on 0 executions would always be on.
+      threshold = (
+        var.function.reserved_concurrency == null ? var.alarms.concurrent_executions :
+        local.reserved * var.alarms.concurrency_percent == 0 ? 0 :
+        max(1, floor(local.reserved * var.alarms.concurrency_percent / 100))
+      )
       description = "${var.function.name} runs close to the number of environments that it may have; beyond it Lambda throttles."
     }
     dead-letter-errors = {

@@ -211,7 +211,7 @@ variable "alarms" {
     - `errors`, `throttles`: failed and refused invocations in a period.
     - `duration_percent`: the slowest 1 % take more than this share of the timeout.
     - `concurrency_percent`: share of `reserved_concurrency` in use, where it is reserved.
-    - `concurrent_executions`: executions at a time, where nothing is reserved.
+    - `concurrent_executions`: executions at a time, where nothing is reserved; 800 is 80 % of an account's first quota.
     - `dead_letter_errors`: events that were lost on the way to the dead-letter target, where there is one.
     - `provisioned_spillover`: invocations that found no provisioned environment, where there are some.
   EOT
@@ -227,7 +227,7 @@ variable "alarms" {
     throttles             = optional(number, 1)
     duration_percent      = optional(number, 80)
     concurrency_percent   = optional(number, 80)
-    concurrent_executions = optional(number, 0)
+    concurrent_executions = optional(number, 800)
     dead_letter_errors    = optional(number, 1)
     provisioned_spillover = optional(number, 1)
   })

@@ -315,9 +315,10 @@ run "alarms_by_default" {
 
   assert {
     condition = { for key, alarm in aws_cloudwatch_metric_alarm.this : key => [alarm.metric_name, alarm.threshold] } == {
-      errors    = ["Errors", 1]
-      throttles = ["Throttles", 1]
-      duration  = ["Duration", 8000]
+      errors      = ["Errors", 1]
+      throttles   = ["Throttles", 1]
+      duration    = ["Duration", 8000]
+      concurrency = ["ConcurrentExecutions", 800]
     }
     error_message = "Errors, throttles, and 80 % of the timeout of 10 s in milliseconds: ${jsonencode({ for key, alarm in aws_cloudwatch_metric_alarm.this : key => alarm.threshold })}"
   }
