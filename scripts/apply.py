@@ -21,6 +21,7 @@ def main(
         opened = stack.open_stack(env)
         stack.initialise(opened)
         planned_before = stack.take_kept_plan(opened)
+        stack.put_back_code(opened)
         changes = planned_before or stack.plan(opened)
         counts = stack.summary(opened)
         if changes:

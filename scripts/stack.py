@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 
 from botocore.exceptions import ClientError
 
-from scripts import aws, build_lambdas, environments, paths
-from scripts.console import CommandError, step
+from scripts import aws, build_lambdas, deployed_code, environments, paths
+from scripts.console import CommandError, err, step
 from scripts.environments import Environment
 from scripts.terraform_cli import Diagnostic, Terraform, TerraformError, require_terraform
 
@@ -136,6 +136,12 @@ def initialise(stack: Stack) -> None:
                     f"Make it once with `make bootstrap ENV={stack.environment.name}`.",
                 ) from error
             raise
+
+
+def put_back_code(stack: Stack) -> None:
+    """Part of every apply: Terraform itself would not notice code that was replaced behind its back."""
+    for name in deployed_code.put_back(stack.terraform.outputs()):
+        err.print(f"put back the code of {name}, which was replaced outside Terraform")
 
 
 def plan(stack: Stack, title: str = "terraform plan", *, destroy: bool = False) -> bool:

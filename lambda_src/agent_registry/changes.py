@@ -56,11 +56,12 @@ def _next_item(profile: Agent, lease_seconds: int | None, stored: Item | None, l
         "createdAt": text(live or {}, "createdAt") or clock.text(now),
         "updatedAt": clock.text(now),
         "version": 1 if current is None else current + 1,
+        "indexed": True,
     }
     if lease_seconds is not None:
         lease_end = now + lease_seconds * 1_000_000
         ttl = clock.seconds_up(lease_end)
-        index_ttl = (stored or {}).get("indexTtl", 0)
+        index_ttl = stored.get("indexTtl", 0) if stored and is_ours(stored) else 0
         item |= {
             "leaseExpiresAt": clock.text(lease_end),
             "ttl": ttl,

@@ -180,8 +180,11 @@ def version(item: Item | None) -> int | None:
 
 
 def is_ours(item: Item) -> bool:
-    """Whether this application wrote it: then it has a version, and its capabilities have index items."""
-    return isinstance(item.get("version"), int)
+    """Whether this application wrote it: then it has our version, and its capabilities have index items.
+
+    An older application may have had a `version` of its own, so that alone says nothing.
+    """
+    return item.get("indexed") is True
 
 
 def index_key(capability: str, agent_id: str) -> dict[str, Any]:

@@ -52,7 +52,7 @@ def position(request: Request, *scope: str) -> Any:
         if not found or checksum != _checksum(found, scope) or token != _encoded(content):
             raise ValueError("checksum")
         return json.loads(found)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise bad_parameter("next_token", "is not from the list it is used for, or was changed on its way") from None
 
 

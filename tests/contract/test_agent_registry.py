@@ -657,6 +657,9 @@ LEGACY: dict[str, dict[str, Any]] = {
     "bare": {"agentId": "old"},
     "odd": {"agentId": "old", "name": 7, "endpoint": None, "capabilities": "x", "createdAt": 17, "ttl": "soon",
             "version": "1.0"},
+    # a version of its own does not make an item ours
+    "versioned": {"agentId": "old", "capabilities": ["x"], "createdAt": "2024-01-01T00:00:00", "version": 2},
+    "flagged": {"agentId": "old", "version": True, "indexTtl": "later", "indexed": "yes"},
     "many": {"agentId": "old", "capabilities": [f"c{i}" for i in range(200)] + [1]},
 }  # fmt: skip
 
@@ -670,7 +673,7 @@ def test_an_older_application_s_agent_is_read_and_upgraded(registry: Registry, f
     if form in ("list", "set"):
         assert sorted(read.body["capabilities"]) == ["Y", "x"]
     assert registry.found("x") == [], "found by capability from its next registration on"
-    answer = registry.register("old", "x", headers={"If-Match": '"0"'})
+    answer = registry.register("old", "x", lease=60, headers={"If-Match": '"0"'})
     assert (answer.status, answer.body["version"]) == (200, 1)
     assert registry.found("x") == ["old"]
     stored = registry.stored("old")

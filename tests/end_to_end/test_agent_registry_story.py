@@ -1,8 +1,10 @@
 """The main job, and the seven criteria of the agent registry's owner, with plain HTTP and a stock AWS client."""
 
+import io
 import json
 import re
 import subprocess
+import zipfile
 from typing import Any
 
 import pytest
@@ -143,6 +145,22 @@ def test_verify_fails_for_a_function_that_keeps_its_state_in_memory(checkout: Ch
     assert "item in DynamoDB" in ended.stderr
     # Terraform puts it right.
     assert "applied, verified in" in checkout.must("up")
+
+
+def test_foreign_code_is_seen_and_put_back(checkout: Checkout, up: str) -> None:
+    functions, name = checkout.client("lambda"), function_name(checkout)
+    foreign = io.BytesIO()
+    with zipfile.ZipFile(foreign, "w") as archive:
+        archive.writestr("agent_registry/handler.py", "def handler(event, context):\n    return 'foreign'\n")
+    functions.update_function_code(FunctionName=name, ZipFile=foreign.getvalue())
+    functions.update_function_configuration(FunctionName=name, Timeout=7)
+    version = functions.publish_version(FunctionName=name)["Version"]
+    functions.update_alias(FunctionName=name, Name="live", FunctionVersion=version)
+    assert checkout.call("GET", "/agents?capability=x")[2] == "foreign"
+    ended = checkout.run(".venv/bin/python", "-m", "scripts.verify", "--env", "local", "--json")
+    assert {"deployed code", "write through the API"} <= failed_checks(ended)
+    assert "applied, verified in" in checkout.must("up")
+    assert checkout.call("GET", "/agents?capability=x")[0] == 200
 
 
 def test_verify_fails_when_a_budget_is_exceeded(checkout: Checkout, up: str) -> None:

@@ -113,6 +113,14 @@ def test_what_was_never_a_token_is_refused(text: str) -> None:
         paging.position(request(next_token=text), "agents", "x")
 
 
+def test_a_forged_token_that_nests_too_deep_is_refused() -> None:
+    for deep in (b"[" * 3000, b'{"a":' * 1500):
+        forged = paging._encoded(paging._checksum(deep, ("agents", "x")) + deep)
+        with pytest.raises(Problem) as refused:
+            paging.position(request(next_token=forged), "agents", "x")
+        assert refused.value.status == 400
+
+
 @pytest.mark.parametrize(("text", "value"), [(None, 25), ("1", 1), ("100", 100), ("007", 7)])
 def test_limits(text: str | None, value: int) -> None:
     assert paging.limit(request(**({} if text is None else {"limit": text}))) == value
