@@ -151,12 +151,12 @@ def test_foreign_code_is_seen_and_put_back(checkout: Checkout, up: str) -> None:
     functions, name = checkout.client("lambda"), function_name(checkout)
     foreign = io.BytesIO()
     with zipfile.ZipFile(foreign, "w") as archive:
-        archive.writestr("agent_registry/handler.py", "def handler(event, context):\n    return 'foreign'\n")
+        archive.writestr("agent_registry/handler.py", "def handler(event, context):\n    return {'foreign': True}\n")
     functions.update_function_code(FunctionName=name, ZipFile=foreign.getvalue())
     functions.update_function_configuration(FunctionName=name, Timeout=7)
     version = functions.publish_version(FunctionName=name)["Version"]
     functions.update_alias(FunctionName=name, Name="live", FunctionVersion=version)
-    assert checkout.call("GET", "/agents?capability=x")[2] == "foreign"
+    assert checkout.call("GET", "/agents?capability=x")[2] == {"foreign": True}
     ended = checkout.run(".venv/bin/python", "-m", "scripts.verify", "--env", "local", "--json")
     assert {"deployed code", "write through the API"} <= failed_checks(ended)
     assert "applied, verified in" in checkout.must("up")
