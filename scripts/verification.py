@@ -21,9 +21,10 @@ from scripts.probes import Record
 
 WARM_QUERIES = 100
 # A burst of other work on a shared machine is not the function's: only a budget missed in every round is missed.
-WARM_ROUNDS = 3
+ROUNDS = 3
 # Simultaneous reads, growing until Lambda starts an execution environment that was not there before.
-COLD_START_WAVES = (4, 8, 16, 32, 64)
+# Small steps, so that few start at once and each is measured by itself.
+COLD_START_WAVES = (2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
 LOG_DEADLINE_SECONDS = 90  # CloudWatch Logs shows lines after some seconds
 INDEX_DEADLINE_SECONDS = 30  # an index follows its table after a moment
 POLL_SECONDS = 0.5
@@ -231,7 +232,7 @@ def _warm_queries(
     seen: set[str],
 ) -> Outcome:
     budget = verification["budgets"]["query_milliseconds"]
-    for _ in range(WARM_ROUNDS):
+    for _ in range(ROUNDS):
         answers = [api.send("GET", record.query_path).expect(200) for _ in range(WARM_QUERIES)]
         seen.update(answer.environment_id for answer in answers)
         found = _reports_of(declared["log_group_name"], began, answers)
@@ -247,7 +248,7 @@ def _warm_queries(
         )
         if figures["query_p95_milliseconds"] <= budget:
             return Outcome(detail, figures)
-    raise _failed(f"over budget in {WARM_ROUNDS} rounds: {detail}")
+    raise _failed(f"over budget in {ROUNDS} rounds: {detail}")
 
 
 def _cold_start(
@@ -264,6 +265,7 @@ def _cold_start(
     """
     if declared["persistence"] == "memory":
         raise _Skip("persistence is memory: a cold start loses what was written")
+    missed: list[str] = []
     for calls in COLD_START_WAVES:
         fresh = [answer for answer in _at_once(api, record.read_path, calls) if answer.environment_id not in seen]
         if not fresh:
@@ -286,9 +288,14 @@ def _cold_start(
             f"read back by a new execution environment: init {first.init_milliseconds:.0f} ms + first answer "
             f"{first.milliseconds:.0f} ms; budget {budget} ms"
         )
-        if total > budget:
-            raise _failed(f"over budget: {detail}")
-        return Outcome(detail, figures)
+        if total <= budget:
+            return Outcome(detail, figures)
+        missed.append(detail)
+        if len(missed) == ROUNDS:
+            break
+        seen.update(answer.environment_id for answer in fresh)
+    if missed:
+        raise _failed(f"over budget in {len(missed)} rounds: {missed[-1]}")
     raise _failed(
         f"no new execution environment came up under {COLD_START_WAVES[-1]} simultaneous calls: raise the function's "
         "reserved concurrency, or wait until others leave it some"
