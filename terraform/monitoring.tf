@@ -94,7 +94,8 @@ locals {
       title = name
       metrics = concat(
         [for metric in ["ConsumedReadCapacityUnits", "ConsumedWriteCapacityUnits", "ReadThrottleEvents", "WriteThrottleEvents"] : ["AWS/DynamoDB", metric, "TableName", name, { stat = "Sum" }]],
-        flatten([for index in keys(table.indexes) : [for metric in ["ConsumedReadCapacityUnits", "ConsumedWriteCapacityUnits"] : [["AWS/DynamoDB", metric, "TableName", name, "GlobalSecondaryIndexName", index, { stat = "Sum" }]]]], )
+        # Not flatten: it would take the metrics themselves apart.
+        [for pair in setproduct(keys(table.indexes), ["ConsumedReadCapacityUnits", "ConsumedWriteCapacityUnits"]) : ["AWS/DynamoDB", pair[1], "TableName", name, "GlobalSecondaryIndexName", pair[0], { stat = "Sum" }]],
       )
     }
   ]

@@ -53,6 +53,7 @@ def test_stack_comes_stays_and_goes(terraform: OpenTerraform, aws: dict[str, str
     assert alias["FunctionVersion"] == registry["function_version"]
     routes = _client(aws, "apigatewayv2").get_routes(ApiId=outputs["api"]["value"]["id"])["Items"]
     assert {route["RouteKey"] for route in routes} == set(registry["routes"])
+    _every_metric_of_the_dashboard_is_one(aws)
     assert [policy["PolicyName"] for policy in iam.list_attached_role_policies(RoleName="outside")["AttachedPolicies"]]
 
     resources = applied(stack.show())
@@ -134,3 +135,17 @@ def _left_over(aws: dict[str, str]) -> dict[str, list[str]]:
         ],
     }
     return {kind: names for kind, names in found.items() if names}
+
+
+def _every_metric_of_the_dashboard_is_one(aws: dict[str, str]) -> None:
+    """CloudWatch refuses a dashboard whose metrics are not lists: namespace, name, dimensions, options last."""
+    cloudwatch = _client(aws, "cloudwatch")
+    (entry,) = cloudwatch.list_dashboards()["DashboardEntries"]
+    widgets = json.loads(cloudwatch.get_dashboard(DashboardName=entry["DashboardName"])["DashboardBody"])["widgets"]
+    metrics = [metric for widget in widgets for metric in widget["properties"]["metrics"]]
+    assert any("GlobalSecondaryIndexName" in metric for metric in metrics)
+    for *words, options in metrics:
+        assert isinstance(options, dict)
+        assert len(words) >= 4
+        assert len(words) % 2 == 0
+        assert all(isinstance(word, str) for word in words)
