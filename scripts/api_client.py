@@ -50,7 +50,11 @@ class ApiClient:
     def __init__(self, url: str, auth: str, region: str) -> None:
         self._host = urlsplit(url).netloc
         self.url = reachable_url(url)
-        self._auth, self._region = auth, region
+        # Once: asking for them may take a while, and calls at once must leave at once.
+        credentials = boto3.Session().get_credentials() if auth == "iam" else None
+        if auth == "iam" and credentials is None:
+            raise CommandError("no AWS credentials to sign the API's requests with.", "Sign in first.")
+        self._signer = SigV4Auth(credentials, "execute-api", region) if credentials else None
         self._pool = urllib3.PoolManager(maxsize=64, timeout=_TIMEOUT, retries=False)
 
     def send(self, method: str, path: str, body: Any = None) -> Answer:
@@ -58,8 +62,12 @@ class ApiClient:
         headers = {"accept": "application/json", **({"content-type": "application/json"} if payload else {})}
         if urlsplit(self.url).netloc != self._host:
             headers["host"] = self._host  # the front door of the embedded AWS finds the API by its name
-        if self._auth == "iam":
-            headers = self._signed(method, path, headers, payload)
+        if self._signer is not None:
+            request = AWSRequest(
+                method, f"{self.url}{path}", headers={**headers, "host": self._host}, data=payload or b""
+            )
+            self._signer.add_auth(request)
+            headers = dict(request.headers.items())
         started = time.perf_counter()
         try:
             answer = self._pool.request(method, self.url + path, headers=headers, body=payload)
@@ -79,14 +87,6 @@ class ApiClient:
             parsed,
             milliseconds,
         )
-
-    def _signed(self, method: str, path: str, headers: dict[str, str], payload: bytes | None) -> dict[str, str]:
-        request = AWSRequest(method, f"{self.url}{path}", headers={**headers, "host": self._host}, data=payload or b"")
-        credentials = boto3.Session().get_credentials()
-        if credentials is None:
-            raise CommandError("no AWS credentials to sign the API's requests with.", "Sign in first.")
-        SigV4Auth(credentials, "execute-api", self._region).add_auth(request)
-        return dict(request.headers.items())
 
 
 def reachable_url(url: str) -> str:

@@ -13,6 +13,7 @@ from types import FrameType
 from typing import NoReturn
 
 import typer
+from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 from rich.markup import escape
 
@@ -96,6 +97,9 @@ def run(command: Callable[..., None]) -> NoReturn:
         next_step = f" {one_line(error.next_step)}" if error.next_step else ""
         err.print(f"[red]error:[/red] {escape(one_line(error.message))}{escape(next_step)}")
         sys.exit(error.exit_code)
+    except (BotoCoreError, ClientError) as error:
+        err.print(f"[red]error:[/red] AWS refused: {escape(one_line(str(error)))}")
+        sys.exit(EXIT_FAILED)
     except KeyboardInterrupt:
         err.print("interrupted")
         sys.exit(EXIT_INTERRUPTED)

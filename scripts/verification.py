@@ -311,8 +311,8 @@ def _at_once(api: ApiClient, path: str, calls: int) -> list[Answer]:
 
     with ThreadPoolExecutor(calls) as pool:
         answers = list(pool.map(call, range(calls)))
-    # A throttled call was never run; it says nothing about the state.
-    return [answer for answer in answers if answer.status not in (429, 503)]
+    # What no execution environment answered was throttled and never run; it says nothing about the state.
+    return [answer for answer in answers if answer.environment_id]
 
 
 def _reports_of(log_group: str, since: int, answers: list[Answer]) -> dict[str, execution_logs.Report]:
