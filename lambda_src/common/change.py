@@ -6,35 +6,57 @@ from common.errors import Refused
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
+    from decimal import Decimal
     from typing import Any
 
     from common.table import Item, Key, KeySchema
 
+    Number = int | Decimal
+
 
 class Change:
-    """One write, to be carried out by `Database.write`.
+    """One write, to be carried out by `Database.write`: puts `item`, or makes the `update`, or deletes.
 
     `expect` maps attributes to what the stored item must hold, None for an attribute that must be absent: so
-    {"id": None} is "unless present" and {"version": 3} "if unchanged". With `or_expired_at` (epoch seconds) an
-    item whose `ttl` is not later counts as expected too.
+    {"id": None} is "unless present" and {"version": 3} "if unchanged". `below` maps attributes to what their numbers
+    must be smaller than, unless they are absent. With `or_expired_at` (epoch seconds) an item whose `ttl` is not
+    later is as good as expected; with `unexpired_at` it must be later, or absent.
     """
 
-    __slots__ = ("expect", "item", "key", "or_expired_at", "table")
+    __slots__ = ("below", "expect", "item", "key", "or_expired_at", "table", "unexpired_at", "update")
 
     def __init__(
         self,
         table: str,
         key: Key,
-        item: Item | None,
+        item: Item | None = None,
+        *,
+        update: Update | None = None,
         expect: Mapping[str, Any] | None = None,
+        below: Mapping[str, int] | None = None,
         or_expired_at: int | None = None,
+        unexpired_at: int | None = None,
     ) -> None:
         self.table = table
         self.key = key
-        self.item = item  # None deletes
+        self.item = item
+        self.update = update
         self.expect = expect or {}
+        self.below = below or {}
         self.or_expired_at = or_expired_at
+        self.unexpired_at = unexpired_at
+
+
+class Update:
+    """What an update does to the item's attributes: sets, adds to numbers (from 0), removes."""
+
+    __slots__ = ("add", "remove", "set")
+
+    def __init__(self, set_: Mapping[str, Any] | None, add: Mapping[str, Number] | None, remove: Sequence[str]) -> None:
+        self.set = set_ or {}
+        self.add = add or {}
+        self.remove = remove
 
 
 class Usage:
@@ -60,8 +82,23 @@ class Writing:
             key = {name: item[name] for name in self._key}
         except KeyError as missing:
             raise Refused(f"the key attribute {missing} of {self.name} is missing") from None
-        return Change(self.name, key, item, expect, or_expired_at)
+        return Change(self.name, key, item, expect=expect, or_expired_at=or_expired_at)
 
     def delete(self, key: Key, *, expect: Mapping[str, Any] | None = None) -> Change:
         """The change that deletes the item under this key, if there is one."""
-        return Change(self.name, key, None, expect)
+        return Change(self.name, key, expect=expect)
+
+    def update(
+        self,
+        key: Key,
+        *,
+        set: Mapping[str, Any] | None = None,  # noqa: A002 - DynamoDB's own word
+        add: Mapping[str, Number] | None = None,
+        remove: Sequence[str] = (),
+        expect: Mapping[str, Any] | None = None,
+        below: Mapping[str, int] | None = None,
+        unexpired_at: int | None = None,
+    ) -> Change:
+        """The change of some attributes; an item that is not there is made, unless `expect` holds a key attribute."""
+        update = Update(set, add, remove)
+        return Change(self.name, key, update=update, expect=expect, below=below, unexpired_at=unexpired_at)

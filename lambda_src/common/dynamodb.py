@@ -9,7 +9,7 @@ from common.errors import Throttled
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from typing import Any
 
     from common.change import Change, Usage
@@ -47,21 +47,14 @@ class DynamoDBTable(Writing):
         self._indexes = indexes
 
     def get(self, key: Key) -> Item | None:
-        answer = self._call("GetItem", {"Key": marshal_item(key), "ConsistentRead": True})
+        answer = self.call("GetItem", {"Key": marshal_item(key), "ConsistentRead": True})
         return unmarshal_item(answer["Item"]) if "Item" in answer else None
 
     def get_many(self, keys: Sequence[Key]) -> list[Item]:
         found: list[Item] = []
-        wanted = {self.name: {"Keys": [marshal_item(key) for key in keys], "ConsistentRead": True}} if keys else {}
-        attempt = 0
-        while wanted:
-            answer = self._client.call("BatchGetItem", {"RequestItems": wanted, "ReturnConsumedCapacity": "TOTAL"})
+        wanted = {"Keys": [marshal_item(key) for key in keys], "ConsistentRead": True} if keys else None
+        for answer in self.batch("BatchGetItem", wanted, "UnprocessedKeys"):
             found += map(unmarshal_item, answer["Responses"].get(self.name, ()))
-            wanted = answer.get("UnprocessedKeys") or {}
-            if wanted:
-                self._client.usage.retries += 1
-                self._client.pause(attempt, Throttled("keys of a batch were left unprocessed"))
-                attempt += 1
         return found
 
     def query(
@@ -92,12 +85,12 @@ class DynamoDBTable(Writing):
             request["ConsistentRead"] = True
         if after:
             request["ExclusiveStartKey"] = marshal_item(after)
-        answer = self._call("Query", request)
+        answer = self.call("Query", request)
         last = answer.get("LastEvaluatedKey")
         return [unmarshal_item(item) for item in answer["Items"]], unmarshal_item(last) if last else None
 
     def add(self, key: Key, attribute: str, amount: int) -> int:
-        answer = self._call(
+        answer = self.call(
             "UpdateItem",
             {
                 "Key": marshal_item(key),
@@ -109,5 +102,18 @@ class DynamoDBTable(Writing):
         )
         return int(unmarshal_item(answer["Attributes"])[attribute])
 
-    def _call(self, operation: str, request: dict[str, Any]) -> dict[str, Any]:
+    def batch(self, operation: str, requests: Any, left: str) -> Iterator[dict[str, Any]]:
+        """The answers to one batch on this table, sent again until nothing of it is `left` unprocessed."""
+        wanted, attempt = {self.name: requests} if requests else {}, 0
+        while wanted:
+            answer = self._client.call(operation, {"RequestItems": wanted, "ReturnConsumedCapacity": "TOTAL"})
+            yield answer
+            wanted = answer.get(left) or {}
+            if wanted:
+                self._client.usage.retries += 1
+                self._client.pause(attempt, Throttled("parts of a batch were left unprocessed"))
+                attempt += 1
+
+    def call(self, operation: str, request: dict[str, Any]) -> dict[str, Any]:
+        """One operation on this table."""
         return self._client.call(operation, {"TableName": self.name, **request, "ReturnConsumedCapacity": "TOTAL"})

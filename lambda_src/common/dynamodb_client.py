@@ -156,7 +156,7 @@ class DynamoDBClient:
 
     def _count(self, operation: str, consumed: Any) -> None:
         units = sum(one["CapacityUnits"] for one in ([consumed] if isinstance(consumed, dict) else consumed or ()))
-        if operation in ("GetItem", "BatchGetItem", "Query"):
+        if operation in ("GetItem", "BatchGetItem", "Query", "Scan"):
             self.usage.read_units += units
         else:
             self.usage.write_units += units

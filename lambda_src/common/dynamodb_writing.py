@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from common.dynamodb_failures import ServiceError
-from common.dynamodb_json import marshal, marshal_item
+from common.dynamodb_json import marshal, marshal_item, unmarshal_item
 from common.errors import ConditionFailed, ItemTooLarge
 
 TYPE_CHECKING = False
@@ -15,14 +15,16 @@ if TYPE_CHECKING:
 
     from common.change import Change
     from common.dynamodb_client import DynamoDBClient
+    from common.table import Item
 
 
 def write(client: DynamoDBClient, changes: Sequence[Change]) -> None:
     """See `Database.write` in common.table."""
     requests = [_request(change) for change in changes]
     try:
-        if len(requests) == 1:
-            _write_one(client, requests[0])
+        # what is added must not be added again after a lost answer: only a transaction has a token against that
+        if len(requests) == 1 and not (changes[0].update and changes[0].update.add):
+            _write_one(client, *requests[0])
         else:
             _write_all(client, requests)
     except ServiceError as error:
@@ -31,21 +33,22 @@ def write(client: DynamoDBClient, changes: Sequence[Change]) -> None:
         raise
 
 
-def _write_one(client: DynamoDBClient, request: dict[str, Any]) -> None:
+def _write_one(client: DynamoDBClient, action: str, request: dict[str, Any]) -> None:
     try:
-        client.call("PutItem" if "Item" in request else "DeleteItem", {**request, "ReturnConsumedCapacity": "TOTAL"})
+        client.call(f"{action}Item", {**request, "ReturnConsumedCapacity": "TOTAL"})
     except ServiceError as error:
         if error.code != "ConditionalCheckFailedException":
             raise
+        found = error.answer.get("Item")
         # When an earlier attempt's answer was lost, what is stored now tells whether it was carried out
-        if error.unsure and error.answer.get("Item") == request.get("Item"):
+        if error.unsure and action != "Update" and found == request.get("Item"):
             return
-        raise ConditionFailed([0]) from error
+        raise ConditionFailed([0], {0: _item(found)}) from error
 
 
-def _write_all(client: DynamoDBClient, requests: Sequence[dict[str, Any]]) -> None:
+def _write_all(client: DynamoDBClient, requests: Sequence[tuple[str, dict[str, Any]]]) -> None:
     transaction = {
-        "TransactItems": [{"Put" if "Item" in request else "Delete": request} for request in requests],
+        "TransactItems": [{action: request} for action, request in requests],
         # makes a repeat after a lost answer harmless
         "ClientRequestToken": os.urandom(16).hex(),
         "ReturnConsumedCapacity": "TOTAL",
@@ -56,36 +59,55 @@ def _write_all(client: DynamoDBClient, requests: Sequence[dict[str, Any]]) -> No
         reasons = error.answer.get("CancellationReasons") or ()
         failed = [i for i, reason in enumerate(reasons) if reason.get("Code") == "ConditionalCheckFailed"]
         if failed:
-            raise ConditionFailed(failed) from error
+            raise ConditionFailed(failed, {i: _item(reasons[i].get("Item")) for i in failed}) from error
         error.message += "".join(f" {reason['Message']}" for reason in reasons if reason.get("Message"))
         raise
 
 
-def _request(change: Change) -> dict[str, Any]:
-    """A PutItem or DeleteItem request, or the same as a part of a transaction."""
+def _item(stored: dict[str, Any] | None) -> Item | None:
+    return unmarshal_item(stored) if stored else None
+
+
+def _request(change: Change) -> tuple[str, dict[str, Any]]:
+    """Put, Update or Delete, with its request: alone or as a part of a transaction."""
+    names: dict[str, str] = {}
+    values: dict[str, Any] = {}
+
+    def name(attribute: str) -> str:
+        return names.setdefault(attribute, f"#{len(names)}")
+
+    def value(one: Any) -> str:
+        values[f":{len(values)}"] = marshal(one)
+        return f":{len(values) - 1}"
+
     request: dict[str, Any] = {"TableName": change.table}
-    if change.item is None:
-        request["Key"] = marshal_item(change.key)
-    else:
+    if change.item is not None:
         request["Item"] = marshal_item(change.item)
-    if not change.expect:
-        return request
-    names, values, parts = {}, {}, []
-    for i, (name, value) in enumerate(change.expect.items()):
-        names[f"#{i}"] = name
-        if value is None:
-            parts.append(f"attribute_not_exists(#{i})")
-        else:
-            parts.append(f"#{i} = :{i}")
-            values[f":{i}"] = marshal(value)
-    condition = " AND ".join(parts)
-    if change.or_expired_at is not None:
-        condition = f"({condition}) OR #ttl <= :now"
-        names["#ttl"] = "ttl"
-        values[":now"] = marshal(change.or_expired_at)
-    request["ConditionExpression"] = condition
-    request["ExpressionAttributeNames"] = names
-    request["ReturnValuesOnConditionCheckFailure"] = "ALL_OLD"
+    else:
+        request["Key"] = marshal_item(change.key)
+    if change.update:
+        clauses = {
+            "SET": [f"{name(attribute)} = {value(one)}" for attribute, one in change.update.set.items()],
+            "ADD": [f"{name(attribute)} {value(one)}" for attribute, one in change.update.add.items()],
+            "REMOVE": [name(attribute) for attribute in change.update.remove],
+        }
+        request["UpdateExpression"] = " ".join(f"{verb} {', '.join(parts)}" for verb, parts in clauses.items() if parts)
+    parts = [
+        f"attribute_not_exists({name(attribute)})" if one is None else f"{name(attribute)} = {value(one)}"
+        for attribute, one in change.expect.items()
+    ]
+    for attribute, one in change.below.items():
+        parts.append(f"(attribute_not_exists({name(attribute)}) OR {name(attribute)} < {value(one)})")
+    if change.unexpired_at is not None:
+        parts.append(f"(attribute_not_exists({name('ttl')}) OR {name('ttl')} > {value(change.unexpired_at)})")
+    if parts:
+        condition = " AND ".join(parts)
+        if change.or_expired_at is not None:
+            condition = f"({condition}) OR {name('ttl')} <= {value(change.or_expired_at)}"
+        request["ConditionExpression"] = condition
+        request["ReturnValuesOnConditionCheckFailure"] = "ALL_OLD"
+    if names:
+        request["ExpressionAttributeNames"] = {placeholder: attribute for attribute, placeholder in names.items()}
     if values:
         request["ExpressionAttributeValues"] = values
-    return request
+    return "Put" if change.item is not None else "Update" if change.update else "Delete", request

@@ -7,6 +7,7 @@ from __future__ import annotations
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from typing import Any
 
 
 class Problem(Exception):
@@ -42,11 +43,15 @@ class TableError(Exception):
 
 
 class ConditionFailed(TableError):
-    """A write found something else than it expected; nothing was written. `positions` are the failed changes."""
+    """A write found something else than it expected; nothing was written.
 
-    def __init__(self, positions: Sequence[int]) -> None:
+    `positions` are the failed changes; `found` holds the stored item, None for no item, of those for which it is known.
+    """
+
+    def __init__(self, positions: Sequence[int], found: Mapping[int, dict[str, Any] | None] | None = None) -> None:
         super().__init__(f"expectation of change {', '.join(map(str, positions))} not met")
         self.positions = tuple(positions)
+        self.found = found or {}
 
 
 class ItemTooLarge(TableError):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from common.errors import Problem
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,12 +17,36 @@ def caller(request: Request) -> str:
 
     A role's id is taken without the session's name, which changes with each environment of a calling function.
     """
-    authorizer = _part(request.context, "authorizer")
-    claims = _part(_part(authorizer, "jwt"), "claims") or _part(authorizer, "claims")
+    claims = _claims(request)
     if "sub" in claims:
         return f"{claims.get('iss', '')} {claims['sub']}"
-    signed_by = _part(authorizer, "iam").get("callerId") or _part(request.context, "identity").get("caller")
+    signed_by = _authorizer(request, "iam").get("callerId") or _part(request.context, "identity").get("caller")
     return str(signed_by or "").partition(":")[0]
+
+
+def agreed(request: Request, claim: str, stated: str | None, what: str) -> str | None:
+    """A verified token's `claim`, or what the caller stated where no token stands behind the request (IAM, none).
+
+    403 if the token lacks the claim, or if something else was stated beside it; `what` names that in the answer.
+    """
+    claims = _claims(request)
+    if not claims:
+        return stated
+    value = claims.get(claim)
+    if not isinstance(value, str) or not value.strip():
+        raise Problem(403, f"the token says nothing of the {what}")
+    if stated is not None and stated != value:
+        raise Problem(403, f"the {what} is not the token's")
+    return value
+
+
+def _claims(request: Request) -> Mapping[str, Any]:
+    """Of a token that API Gateway has verified; empty where there is none."""
+    return _part(_authorizer(request, "jwt"), "claims") or _authorizer(request, "claims")
+
+
+def _authorizer(request: Request, part: str) -> Mapping[str, Any]:
+    return _part(_part(request.context, "authorizer"), part)
 
 
 def _part(whole: Mapping[str, Any], name: str) -> Mapping[str, Any]:

@@ -13,14 +13,15 @@ from common.errors import ConditionFailed, ItemTooLarge, Refused
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from contextlib import AbstractContextManager
     from typing import Any
 
-    from common.change import Change
+    from common.change import Change, Number, Update
     from common.table import Item, Key, KeySchema
 
-    Rows = dict[tuple[Any, ...], dict[str, Any]]
+    Row = dict[str, Any]
+    Rows = dict[tuple[Any, ...], Row]
 
 MAXIMUM_ITEM_BYTES = 400 * 1024
 MAXIMUM_PAGE_BYTES = 1024 * 1024
@@ -53,17 +54,15 @@ class MemoryDatabase:
         if len(changes) > MAXIMUM_CHANGES:
             raise Refused(f"{len(changes)} changes: a transaction holds at most {MAXIMUM_CHANGES}")
         with self.lock:
-            places = [(change, *self.tables[change.table].place(change)) for change in changes]
-            if len({(change.table, key) for change, key, _ in places}) < len(changes):
+            places = [self.tables[change.table].place(change) for change in changes]
+            if len({(change.table, key) for change, (key, _) in zip(changes, places, strict=True)}) < len(changes):
                 raise Refused("two changes of one transaction are about the same item")
-            failed = [
-                i
-                for i, (change, key, _) in enumerate(places)
-                if not _met(change, self.tables[change.table].rows.get(key))
-            ]
+            stored = [self.tables[c.table].rows.get(key) for c, (key, _) in zip(changes, places, strict=True)]
+            failed = [i for i, change in enumerate(changes) if not _met(change, stored[i])]
             if failed:
-                raise ConditionFailed(failed)
-            for change, key, item in places:
+                found = {i: unmarshal_item(row) if (row := stored[i]) else None for i in failed}
+                raise ConditionFailed(failed, found)
+            for change, (key, item) in zip(changes, places, strict=True):
                 rows = self.tables[change.table].rows
                 if item is None:
                     rows.pop(key, None)
@@ -78,7 +77,7 @@ class MemoryTable(Writing):
     def __init__(self, database: MemoryDatabase, name: str, key: KeySchema, indexes: Mapping[str, KeySchema]) -> None:
         super().__init__(name, key)
         self.rows: Rows = {}
-        self._database = database
+        self.database = database
         self._indexes = indexes
 
     def get(self, key: Key) -> Item | None:
@@ -105,7 +104,6 @@ class MemoryTable(Writing):
     ) -> tuple[list[Item], Key | None]:
         schema = self._indexes[index] if index else self._key
         names = list(schema)
-        order = [*names[1:], *self._key]
         self._check_key({names[0]: marshal(partition)}, {names[0]: schema[names[0]]})
         with self._counted():
             rows = [
@@ -116,7 +114,14 @@ class MemoryTable(Writing):
         if between:
             low, high = (_sortable(marshal(end)) for end in between)
             rows = [row for row in rows if low <= _sortable(row[names[1]]) <= high]
-        rows.sort(key=lambda row: [_sortable(row[name]) for name in order], reverse=backwards)
+        return self.page(rows, names, limit, after, backwards)
+
+    def page(
+        self, rows: Iterable[Row], names: Sequence[str], limit: int, after: Key | None, backwards: bool = False
+    ) -> tuple[list[Item], Key | None]:
+        """A page of these rows in the order of their sort key; `names` are the key attributes of table or index."""
+        order = [*names[1:], *self._key]
+        rows = sorted(rows, key=lambda row: [_sortable(row[name]) for name in order], reverse=backwards)
         if after is not None:
             place = [_sortable(marshal(after[name])) for name in order]
             rows = [
@@ -124,7 +129,7 @@ class MemoryTable(Writing):
                 for row in rows
                 if (here := [_sortable(row[name]) for name in order]) != place and (here < place) == backwards
             ]
-        page: list[dict[str, Any]] = []
+        page: list[Row] = []
         size = 0
         for row in rows[:limit]:
             size += item_size(row)
@@ -144,10 +149,14 @@ class MemoryTable(Writing):
 
     def place(self, change: Change) -> tuple[tuple[Any, ...], dict[str, Any] | None]:
         """Where a change belongs and what it stores there, refused where DynamoDB would refuse it."""
-        key = self._row_key(marshal_item(change.key))
-        if change.item is None:
+        own = marshal_item(change.key)
+        key = self._row_key(own)
+        if change.update:
+            item = _updated(self.rows.get(key, own), change.update)
+        elif change.item is None:
             return key, None
-        item = marshal_item(change.item)
+        else:
+            item = marshal_item(change.item)
         if item_size(item) > MAXIMUM_ITEM_BYTES:
             raise ItemTooLarge("Item size has exceeded the maximum allowed size")
         for schema in self._indexes.values():
@@ -169,8 +178,8 @@ class MemoryTable(Writing):
                 )
 
     def _counted(self) -> AbstractContextManager[object]:
-        self._database.usage.calls += 1
-        return self._database.lock
+        self.database.usage.calls += 1
+        return self.database.lock
 
 
 def item_size(item: Mapping[str, Any]) -> int:
@@ -201,12 +210,35 @@ def _sortable(attribute: Mapping[str, Any]) -> Any:
     return value.encode() if isinstance(value, str) else value
 
 
+def _updated(row: Mapping[str, Any], update: Update) -> dict[str, Any]:
+    changed = {name: value for name, value in row.items() if name not in update.remove}
+    changed |= {name: marshal(value) for name, value in update.set.items()}
+    for name, amount in update.add.items():
+        if "N" not in row.get(name, {"N": "0"}):
+            raise Refused(f"{name} is no number that could be added to")
+        changed[name] = marshal(number(row.get(name, {"N": "0"})["N"]) + amount)
+    return changed
+
+
 def _met(change: Change, stored: Mapping[str, Any] | None) -> bool:
     found = stored or {}
-    if all(
+    ttl = _number(found, "ttl")
+    if change.or_expired_at is not None and ttl is not None and ttl <= change.or_expired_at:
+        return True
+    if change.unexpired_at is not None and "ttl" in found and (ttl is None or ttl <= change.unexpired_at):
+        return False
+    if any(name in found and not _is_below(_number(found, name), limit) for name, limit in change.below.items()):
+        return False
+    return all(
         name not in found if value is None else found.get(name) == marshal(value)
         for name, value in change.expect.items()
-    ):
-        return True
-    ttl = found.get("ttl", {}).get("N")
-    return change.or_expired_at is not None and ttl is not None and bool(number(ttl) <= change.or_expired_at)
+    )
+
+
+def _is_below(value: Number | None, limit: int) -> bool:
+    return value is not None and value < limit
+
+
+def _number(row: Mapping[str, Any], name: str) -> Number | None:
+    text = row.get(name, {}).get("N")
+    return None if text is None else number(text)

@@ -2,6 +2,7 @@
 
 A store reads through a `Table` and writes through its `Database`: one change is one conditional write,
 several are one transaction. What a change expects to find is said in values, never in expression strings.
+What few systems need stands apart, for the others' zips: common.scanning, common.batch_deletion.
 
 Only types: nothing of this is imported when a function runs.
 """
@@ -9,6 +10,7 @@ Only types: nothing of this is imported when a function runs.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Any, Protocol
 
 from common.change import Change, Usage
@@ -53,6 +55,18 @@ class Table(Protocol):
 
     def delete(self, key: Key, *, expect: Mapping[str, Any] | None = None) -> Change: ...
 
+    def update(
+        self,
+        key: Key,
+        *,
+        set: Mapping[str, Any] | None = None,  # noqa: A002
+        add: Mapping[str, int | Decimal] | None = None,
+        remove: Sequence[str] = (),
+        expect: Mapping[str, Any] | None = None,
+        below: Mapping[str, int] | None = None,
+        unexpired_at: int | None = None,
+    ) -> Change: ...
+
 
 class Database(Protocol):
     @property
@@ -69,4 +83,4 @@ class Database(Protocol):
     def table(self, name: str, key: KeySchema, indexes: Mapping[str, KeySchema] | None = None) -> Table: ...
 
     def write(self, changes: Sequence[Change]) -> None:
-        """All or nothing. ConditionFailed names the changes that found something unexpected."""
+        """All or nothing. ConditionFailed names the changes that found something unexpected, and what they found."""
