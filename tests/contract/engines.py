@@ -80,8 +80,13 @@ class Engine:
                 client.batch_write_item(RequestItems={table: batch})
 
     @contextmanager
-    def tables(self, **schemas: tuple[dict[str, str], dict[str, dict[str, str]]]) -> Iterator[dict[str, str]]:
-        """Make tables (logical name = key and indexes, attribute to type); gives their names, unique to the caller."""
+    def tables(
+        self, projection: str = "KEYS_ONLY", **schemas: tuple[dict[str, str], dict[str, dict[str, str]]]
+    ) -> Iterator[dict[str, str]]:
+        """Make tables (logical name = key and indexes, attribute to type); gives their names, unique to the caller.
+
+        `projection` is that of all indexes: KEYS_ONLY or ALL.
+        """
         suffix = uuid.uuid4().hex[:10]
         names = {logical: f"{logical}-{suffix}" for logical in schemas}
         if self.url is None:
@@ -89,7 +94,7 @@ class Engine:
             return
         client = self.boto3
         for logical, (key, indexes) in schemas.items():
-            client.create_table(**_definition(names[logical], key, indexes))
+            client.create_table(**_definition(names[logical], key, indexes, projection))
         try:
             yield names
         finally:
@@ -97,7 +102,7 @@ class Engine:
                 client.delete_table(TableName=name)
 
 
-def _definition(name: str, key: dict[str, str], indexes: dict[str, dict[str, str]]) -> dict[str, Any]:
+def _definition(name: str, key: dict[str, str], indexes: dict[str, dict[str, str]], projection: str) -> dict[str, Any]:
     attributes = {**key, **{name: kind for schema in indexes.values() for name, kind in schema.items()}}
     definition: dict[str, Any] = {
         "TableName": name,
@@ -107,7 +112,7 @@ def _definition(name: str, key: dict[str, str], indexes: dict[str, dict[str, str
     }
     if indexes:
         definition["GlobalSecondaryIndexes"] = [
-            {"IndexName": index, "KeySchema": _key_schema(schema), "Projection": {"ProjectionType": "KEYS_ONLY"}}
+            {"IndexName": index, "KeySchema": _key_schema(schema), "Projection": {"ProjectionType": projection}}
             for index, schema in indexes.items()
         ]
     return definition

@@ -5,6 +5,7 @@ What is decoded and what is not: REST APIs and Function URLs hand the path on as
 
 import base64
 import json
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode
 
@@ -33,6 +34,7 @@ def event(
     query: list[tuple[str, str]] | dict[str, str] | None = None,
     stage: str = "$default",
     encode_body: bool = False,
+    templates: Sequence[str] = TEMPLATES,
 ) -> dict[str, Any]:
     """`path` is the decoded one; `body` is text, or a value to send as JSON."""
     text = body if isinstance(body, str) or body is None else json.dumps(body)
@@ -41,7 +43,8 @@ def event(
     if encode_body and text is not None:
         text = base64.b64encode(text.encode()).decode()
     common = {"body": text, "isBase64Encoded": encode_body}
-    template, parameters = _matched(path)
+    template = template_of(path, templates)
+    parameters = _parameters(template, path.strip("/").split("/")) or {} if template else {}
     if kind in ("rest", "http_1"):
         raw = quote(path, safe="/:@~") if kind == "rest" else path
         is_rest = kind == "rest"
@@ -90,11 +93,16 @@ def event(
     return made
 
 
-def _matched(path: str) -> tuple[str | None, dict[str, str]]:
+def template_of(path: str, templates: Sequence[str]) -> str | None:
     """The route that API Gateway would choose; a literal goes before a parameter."""
-    if path in TEMPLATES:
-        return path, {}
     parts = path.strip("/").split("/")
-    if len(parts) == 2 and parts[0] == "agents" and parts[1]:
-        return "/agents/{id}", {"id": parts[1]}
-    return None, {}
+    fitting = [template for template in templates if _parameters(template, parts) is not None]
+    return min(fitting, key=lambda template: template.count("{"), default=None)
+
+
+def _parameters(template: str, parts: Sequence[str]) -> dict[str, str] | None:
+    wanted = template.strip("/").split("/")
+    pairs = list(zip(wanted, parts, strict=False))
+    if len(wanted) != len(parts) or not all(part and (one[0] == "{" or one == part) for one, part in pairs):
+        return None
+    return {one[1:-1]: part for one, part in pairs if one[0] == "{"}
