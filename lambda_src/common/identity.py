@@ -17,10 +17,12 @@ def caller(request: Request) -> str:
 
     A role's id is taken without the session's name, which changes with each environment of a calling function.
     """
-    claims = _claims(request)
+    claims = _claims(request) or {}
     if "sub" in claims:
         return f"{claims.get('iss', '')} {claims['sub']}"
-    signed_by = _authorizer(request, "iam").get("callerId") or _part(request.context, "identity").get("caller")
+    signed_by = _part(_part(request.context, "authorizer"), "iam").get("callerId") or _part(
+        request.context, "identity"
+    ).get("caller")
     return str(signed_by or "").partition(":")[0]
 
 
@@ -30,7 +32,7 @@ def agreed(request: Request, claim: str, stated: str | None, what: str) -> str |
     403 if the token lacks the claim, or if something else was stated beside it; `what` names that in the answer.
     """
     claims = _claims(request)
-    if not claims:
+    if claims is None:
         return stated
     value = claims.get(claim)
     if not isinstance(value, str) or not value.strip():
@@ -40,13 +42,11 @@ def agreed(request: Request, claim: str, stated: str | None, what: str) -> str |
     return value
 
 
-def _claims(request: Request) -> Mapping[str, Any]:
-    """Of a token that API Gateway has verified; empty where there is none."""
-    return _part(_authorizer(request, "jwt"), "claims") or _authorizer(request, "claims")
-
-
-def _authorizer(request: Request, part: str) -> Mapping[str, Any]:
-    return _part(_part(request.context, "authorizer"), part)
+def _claims(request: Request) -> Mapping[str, Any] | None:
+    """Of a token that API Gateway has verified; None where there is none."""
+    authorizer = _part(request.context, "authorizer")
+    found = _part(authorizer, "jwt") or authorizer
+    return _part(found, "claims") if "claims" in found else None
 
 
 def _part(whole: Mapping[str, Any], name: str) -> Mapping[str, Any]:
