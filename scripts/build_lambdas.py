@@ -1,8 +1,9 @@
 """Builds the function zips and their manifest: `python -m scripts.build_lambdas`.
 
-A zip holds the modules that the system's handler imports, from its own package and from `common/`, and the packages of
-its `requirements.txt` where it has one (hash-locked wheels for the function's architecture). Its bytes depend on the
-contents alone; what did not change is not built again. The manifest is what Terraform and verification read.
+A zip holds the modules that the system's handler imports, from its own package and from `common/`, bundled in one file
+(see lambda_src/function.py), and the packages of its `requirements.txt` where it has one (hash-locked wheels for the
+function's architecture). Its bytes depend on the contents alone; what did not change is not built again. The manifest
+is what Terraform and verification read.
 """
 
 import ast
@@ -26,6 +27,8 @@ RUNTIME_PYTHON = "3.13"
 ARCHITECTURES = {"arm64": "aarch64", "x86_64": "x86_64"}  # Lambda's word → the wheel platform's
 DEFAULT_ARCHITECTURE = "arm64"
 MANIFEST = "manifest.json"
+ENTRY = "function"
+MODULES_FILE = "modules.txt"
 
 
 def systems(source: Path = paths.LAMBDA_SOURCE) -> list[str]:
@@ -47,12 +50,12 @@ def build(
         digest = _digest(files, locked, architecture.encode() if locked else b"", _builder())
         entry, zip_file = before.get(system), target / f"{system}.zip"
         if not (entry and entry["source_digest"] == digest and _sha256(zip_file) == entry["sha256"]):
-            if locked:
-                files |= _third_party(requirements, architecture)
-            entry = _write_zip(zip_file, system, files) | {
+            third_party = _third_party(requirements, architecture) if locked else {}
+            entry = _write_zip(zip_file, _bundled(system, files) | third_party) | {
+                "modules": sorted(files),
                 "source_digest": digest,
                 # Python sources run anywhere; only compiled wheels tie a zip to one architecture.
-                "architecture": architecture if any(path.endswith(".so") for path in files) else None,
+                "architecture": architecture if any(path.endswith(".so") for path in third_party) else None,
             }
             rebuilt.append(system)
         functions[system] = entry
@@ -74,11 +77,24 @@ def _modules(source: Path, system: str) -> dict[str, bytes]:
         path = file.relative_to(source).as_posix()
         if path in found or not file.is_file():
             continue
-        # A checkout may turn line ends into CRLF; the zip must not depend on that.
-        text = strip_source.strip(file.read_bytes().replace(b"\r\n", b"\n").decode())
+        text = _stripped(file)
         found[path] = text.encode()
         wanted += _imported(text)
     return found
+
+
+def _stripped(file: Path) -> str:
+    # A checkout may turn line ends into CRLF; the zip must not depend on that.
+    return strip_source.strip(file.read_bytes().replace(b"\r\n", b"\n").decode())
+
+
+def _bundled(system: str, modules: dict[str, bytes]) -> dict[str, bytes]:
+    """The modules as the two files that lambda_src/function.py makes do with."""
+    start = f"install(__file__[: -len({ENTRY + '.py'!r})])\nfrom {system}.handler import handler\n"
+    return {
+        f"{ENTRY}.py": (_stripped(paths.LAMBDA_SOURCE / f"{ENTRY}.py") + start).encode(),
+        MODULES_FILE: b"\0".join(f"{path}\n".encode() + modules[path] for path in sorted(modules)),
+    }
 
 
 def _imported(text: str) -> Iterator[str]:
@@ -121,13 +137,13 @@ def _third_party(requirements: Path, architecture: str) -> dict[str, bytes]:
         }
 
 
-def _write_zip(zip_file: Path, system: str, files: dict[str, bytes]) -> dict[str, Any]:
+def _write_zip(zip_file: Path, files: dict[str, bytes]) -> dict[str, Any]:
     content = deterministic_zip.archive(files)
     _replace(zip_file, content)
     digest = hashlib.sha256(content)
     return {
         "zip": zip_file.name,
-        "handler": f"{system}.handler.handler",
+        "handler": f"{ENTRY}.handler",
         "sha256": digest.hexdigest(),
         "source_code_hash": base64.b64encode(digest.digest()).decode(),
         "size_bytes": len(content),
@@ -148,7 +164,13 @@ def _digest(files: dict[str, bytes], *more: bytes) -> str:
 def _builder() -> bytes:
     """A changed builder builds anew."""
     return b"".join(
-        Path(module).read_bytes() for module in (__file__, deterministic_zip.__file__, strip_source.__file__)
+        Path(module).read_bytes()
+        for module in (
+            __file__,
+            deterministic_zip.__file__,
+            strip_source.__file__,
+            paths.LAMBDA_SOURCE / f"{ENTRY}.py",
+        )
     )
 
 

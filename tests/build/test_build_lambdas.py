@@ -76,10 +76,11 @@ def test_the_manifest_tells_what_lies_in_the_zip(tmp_path: Path) -> None:
     assert entry["sha256"] == digest.hex()
     assert entry["source_code_hash"] == base64.b64encode(digest).decode()
     assert entry["size_bytes"] == len(content)
-    assert entry["handler"] == "alpha.handler.handler"
+    assert entry["handler"] == "function.handler"
+    assert entry["modules"] == ["alpha/handler.py", "common/__init__.py", "common/text.py"]
     with zipfile.ZipFile(target / entry["zip"]) as archive:
         assert [file["path"] for file in entry["files"]] == archive.namelist()
-        assert archive.namelist() == ["alpha/handler.py", "common/__init__.py", "common/text.py"]
+        assert archive.namelist() == ["function.py", "modules.txt"]
         for file in entry["files"]:
             assert hashlib.sha256(archive.read(file["path"])).hexdigest() == file["sha256"]
 
@@ -105,9 +106,45 @@ def test_modules_imported_later_and_from_packages_are_there(tmp_path: Path) -> N
     source = write_sources(tmp_path / "sources", list(FILES))
     (source / "alpha" / "handler.py").write_text("def handler(event, context):\n    from alpha import later\n")
     (source / "alpha" / "later.py").write_text("import common.text\nimport json\n")
+    entry = build_lambdas.build(source, tmp_path / "out")["functions"]["alpha"]
+    assert entry["modules"] == ["alpha/handler.py", "alpha/later.py", "common/__init__.py", "common/text.py"]
+
+
+PROGRAM = """
+import sys, traceback
+sys.path.insert(0, sys.argv[1])
+from function import handler
+import common.text
+print(handler(None, None), common.__path__, common.text.__file__)
+try:
+    handler("deep", None)
+except ZeroDivisionError as error:
+    print("".join(traceback.format_exception(error)))
+try:
+    import alpha.missing
+except ImportError as error:
+    print(error)
+"""
+
+
+def test_the_bundled_modules_run_and_show_their_lines_in_stack_traces(tmp_path: Path) -> None:
+    source = write_sources(tmp_path / "sources", list(FILES))
+    (source / "common" / "text.py").write_text('"""Said first."""\n\nGREETING = "grüße"  # non-ASCII\n')
+    (source / "alpha" / "handler.py").write_text(
+        "from common.text import GREETING\n\n\ndef handler(event, context):\n"
+        "    if event:\n        from alpha import later\n        later.fail()\n    return GREETING\n"
+    )
+    (source / "alpha" / "later.py").write_text("def fail():\n    # a comment\n    return 1 / 0\n")
     build_lambdas.build(source, tmp_path / "out")
+    task = tmp_path / "task"
     with zipfile.ZipFile(tmp_path / "out" / "alpha.zip") as archive:
-        assert archive.namelist() == ["alpha/handler.py", "alpha/later.py", "common/__init__.py", "common/text.py"]
+        archive.extractall(task)
+    ran = subprocess.run(
+        [sys.executable, "-c", PROGRAM, str(task)], capture_output=True, text=True, check=True, cwd=tmp_path
+    ).stdout
+    assert ran.splitlines()[0] == f"grüße [] {task}/common/text.py"
+    assert f'File "{task}/alpha/later.py", line 3, in fail\n    return 1 / 0' in ran
+    assert "No module named 'alpha.missing'" in ran
 
 
 def test_a_damaged_zip_is_built_again_and_a_removed_system_leaves_no_zip(tmp_path: Path) -> None:

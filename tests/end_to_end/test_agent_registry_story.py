@@ -151,7 +151,7 @@ def test_foreign_code_is_seen_and_put_back(checkout: Checkout, up: str) -> None:
     functions, name = checkout.client("lambda"), function_name(checkout)
     foreign = io.BytesIO()
     with zipfile.ZipFile(foreign, "w") as archive:
-        archive.writestr("agent_registry/handler.py", "def handler(event, context):\n    return {'foreign': True}\n")
+        archive.writestr("function.py", "def handler(event, context):\n    return {'foreign': True}\n")
     functions.update_function_code(FunctionName=name, ZipFile=foreign.getvalue())
     functions.update_function_configuration(FunctionName=name, Timeout=7)
     version = functions.publish_version(FunctionName=name)["Version"]
