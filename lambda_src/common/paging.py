@@ -30,12 +30,12 @@ _CHECKSUM_BYTES = 9
 _FILL_SECONDS = 0.5
 
 
-def limit(request: Request) -> int:
-    text = request.one("limit")
+def limit(request: Request, name: str = "limit") -> int:
+    text = request.one(name)
     if text is None:
         return DEFAULT_LIMIT
     if not (text.isascii() and text.isdigit() and len(text) <= 3 and 1 <= int(text) <= MAXIMUM_LIMIT):
-        raise bad_parameter("limit", f"must be a whole number from 1 to {MAXIMUM_LIMIT}")
+        raise bad_parameter(name, f"must be a whole number from 1 to {MAXIMUM_LIMIT}")
     return int(text)
 
 

@@ -49,7 +49,7 @@ class App:
     def __call__(self, event: Any, context: Any) -> dict[str, Any]:
         started = time.monotonic()
         request_id = str(getattr(context, "aws_request_id", "") or _new_id())
-        deadline = started + _seconds_left(context)
+        deadline = started + seconds_left(context)
         self._database.begin(deadline)
         line: dict[str, Any] = {"level": "INFO", "request_id": request_id, "environment": self.environment_id}
         try:
@@ -130,7 +130,7 @@ def _filled(parts: list[str], parameters: Mapping[str, str]) -> list[str]:
     return [parameters.get(part[1:-1], "") if part.startswith("{") else part for part in parts]
 
 
-def _seconds_left(context: Any) -> float:
+def seconds_left(context: Any) -> float:
     remaining = getattr(context, "get_remaining_time_in_millis", None)
     seconds = remaining() / 1000 if callable(remaining) else _DEFAULT_SECONDS
     return float(seconds - min(_ANSWER_SECONDS, seconds / 4))
