@@ -17,8 +17,10 @@ MAXIMUM_CAPABILITY = 128
 MAXIMUM_LEASE_SECONDS = 31_536_000
 # https, a host, perhaps a port, path and query; no user, no fragment, printable ASCII only
 ENDPOINT_PATTERN = (
-    r"[Hh][Tt][Tt][Pp][Ss]://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?)"
-    r'(:([1-9][0-9]{0,4}))?([/?][!"$-~]*)?'
+    r"[Hh][Tt][Tt][Pp][Ss]://"
+    r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9]([A-Za-z0-9_-]*[A-Za-z0-9])?([.][A-Za-z0-9]([A-Za-z0-9_-]*[A-Za-z0-9])?)*[.]?)"
+    r"(:([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))?"
+    r'([/?][!"$-~]*)?'
 )
 
 
@@ -40,7 +42,6 @@ def read(body: dict[str, Any]) -> tuple[dict[str, Any], int | None]:
 
 
 def _wrong_endpoint(endpoint: str) -> str | None:
-    found = re.fullmatch(ENDPOINT_PATTERN, endpoint)
-    if found is None or int(found[4] or 443) > 65535:
+    if not re.fullmatch(ENDPOINT_PATTERN, endpoint):
         return "must be an https address with a host, without user and fragment, in printable ASCII"
     return None

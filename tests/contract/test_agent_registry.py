@@ -172,6 +172,8 @@ for _id in ("", "-a", "a b", "a#b", "a/b", "ü", "a%", "x" * 129, 7, None, True,
 for _name in ("", " ", "x" * 257, "a\x00b", "a\x85", 1, ["a"], "\ud800"):
     BAD_BODIES[f"name {_name!r}"] = ({"profile": registration()["profile"] | {"name": _name}}, ["#/profile/name"])
 for _endpoint in (
+    "https://a..b",
+    "https://a.example:65536",
     "http://a.example",
     "https://",
     "https:///x",
