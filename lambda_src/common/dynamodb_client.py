@@ -28,6 +28,16 @@ DEFAULT_SECONDS = 10.0
 _SUFFIXES = {"cn-": "amazonaws.com.cn", "us-iso-": "c2s.ic.gov", "us-isob-": "sc2s.sgov.gov"}
 
 
+def endpoint(environment: Mapping[str, str], service: str) -> tuple[str, str]:
+    """The region, and where the service answers there; AWS_ENDPOINT_URL_<SERVICE> or AWS_ENDPOINT_URL overrides."""
+    region = environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION")
+    if not region:
+        raise RuntimeError("AWS_REGION is not set: Lambda sets it; elsewhere name the tables' region in it")
+    suffix = next((suffix for prefix, suffix in _SUFFIXES.items() if region.startswith(prefix)), "amazonaws.com")
+    given = environment.get(f"AWS_ENDPOINT_URL_{service.upper()}") or environment.get("AWS_ENDPOINT_URL")
+    return region, given or f"https://{service}.{region}.{suffix}"
+
+
 class _Again(Exception):  # noqa: N818
     """An attempt that is worth another; `cause` is what is raised if there is none."""
 
@@ -41,16 +51,8 @@ class DynamoDBClient:
     """One client an execution environment; it serves one invocation at a time, as Lambda does."""
 
     def __init__(self, environment: Mapping[str, str], sleep: Callable[[float], None] = time.sleep) -> None:
-        region = environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION")
-        if not region:
-            raise RuntimeError("AWS_REGION is not set: Lambda sets it; elsewhere name the tables' region in it")
-        suffix = next((suffix for prefix, suffix in _SUFFIXES.items() if region.startswith(prefix)), "amazonaws.com")
-        self._region = region
-        self._connection = Connection(
-            environment.get("AWS_ENDPOINT_URL_DYNAMODB")
-            or environment.get("AWS_ENDPOINT_URL")
-            or f"https://dynamodb.{region}.{suffix}"
-        )
+        self._region, url = endpoint(environment, "dynamodb")
+        self._connection = Connection(url)
         self._connection.path = "/"
         self._credentials = CredentialSource(environment)
         self._sleep = sleep

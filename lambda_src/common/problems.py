@@ -41,6 +41,9 @@ def answer_to(error: Exception, line: dict[str, Any]) -> Answer:
 
             line["stack"] = traceback.format_exception(error)
         error = problem
+    elif error.status >= 500:
+        line["level"] = "ERROR"
+        line["error"] = f"{error.detail}: {error.__cause__}" if error.__cause__ else error.detail
     body: dict[str, Any] = {
         "type": error.type,
         "title": _TITLES[error.status],
@@ -49,6 +52,7 @@ def answer_to(error: Exception, line: dict[str, Any]) -> Answer:
     }
     if error.errors:
         body["errors"] = [dict(one) for one in error.errors]
+    body |= getattr(error, "members", {})
     return Answer(error.status, body, {**error.headers, "content-type": "application/problem+json"})
 
 

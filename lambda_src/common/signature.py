@@ -1,4 +1,4 @@
-"""AWS Signature Version 4 for DynamoDB's one kind of request: POST / with a JSON body."""
+"""AWS Signature Version 4 for one kind of request: POST / with a JSON body, as DynamoDB and some others take it."""
 
 from __future__ import annotations
 
@@ -10,43 +10,50 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from common.credentials import Credentials
 
-_keys: dict[tuple[str, str, str], bytes] = {}
+_keys: dict[tuple[str, ...], bytes] = {}
 
 
 def signed_headers(
-    host: str, region: str, credentials: Credentials, operation: str, body: bytes, at: float
+    host: str,
+    region: str,
+    credentials: Credentials,
+    operation: str,
+    body: bytes,
+    at: float,
+    api: tuple[str, str, str] = ("dynamodb", "DynamoDB_20120810", "1.0"),
 ) -> dict[str, str]:
-    """Every header of the request but content-length; `at` is in epoch seconds."""
+    """Every header of the request but content-length; `at` is in epoch seconds, `api` service, target, JSON version."""
+    service, target, json = api
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(at))
     headers = {
-        "content-type": "application/x-amz-json-1.0",
+        "content-type": f"application/x-amz-json-{json}",
         "host": host,
         "x-amz-date": stamp,
-        "x-amz-target": f"DynamoDB_20120810.{operation}",
+        "x-amz-target": f"{target}.{operation}",
     }
     if credentials.token:
         headers["x-amz-security-token"] = credentials.token
     names = ";".join(sorted(headers))
     lines = "".join(f"{name}:{' '.join(headers[name].split())}\n" for name in sorted(headers))
     request = f"POST\n/\n\n{lines}\n{names}\n{hashlib.sha256(body).hexdigest()}"
-    scope = f"{stamp[:8]}/{region}/dynamodb/aws4_request"
+    scope = f"{stamp[:8]}/{region}/{service}/aws4_request"
     to_sign = f"AWS4-HMAC-SHA256\n{stamp}\n{scope}\n{hashlib.sha256(request.encode()).hexdigest()}"
-    signature = _sign(_signing_key(credentials.secret_key, stamp[:8], region), to_sign).hex()
+    signature = _sign(_signing_key(credentials.secret_key, stamp[:8], region, service), to_sign).hex()
     headers["authorization"] = (
         f"AWS4-HMAC-SHA256 Credential={credentials.access_key}/{scope}, SignedHeaders={names}, Signature={signature}"
     )
     return headers
 
 
-def _signing_key(secret: str, day: str, region: str) -> bytes:
-    """Derived once for a day, region and secret: four of a signature's five HMACs."""
-    key = _keys.get((secret, day, region))
+def _signing_key(secret: str, *scope: str) -> bytes:
+    """Derived once for a day, region, service and secret: four of a signature's five HMACs."""
+    key = _keys.get((secret, *scope))
     if key is None:
         key = b"AWS4" + secret.encode()
-        for part in (day, region, "dynamodb", "aws4_request"):
+        for part in (*scope, "aws4_request"):
             key = _sign(key, part)
         _keys.clear()
-        _keys[secret, day, region] = key
+        _keys[secret, *scope] = key
     return key
 
 
