@@ -18,8 +18,10 @@ if TYPE_CHECKING:
     from common.change import Change
     from common.table import Item, Table
 
-# How far the ttl of index items lies behind the lease at least
-INDEX_SLACK_SECONDS = 30 * 24 * 3600
+# How far the ttl of index items lies behind the lease: so many renewals write the agent's item only. Not further,
+# since an agent that went leaves its index items for discovery to read past until then.
+INDEX_SLACK_LEASES = 4
+MINIMUM_INDEX_SLACK_SECONDS = 3600
 
 
 def registration(
@@ -65,9 +67,13 @@ def _next_item(profile: Agent, lease_seconds: int | None, stored: Item | None, l
         item |= {
             "leaseExpiresAt": clock.text(lease_end),
             "ttl": ttl,
-            "indexTtl": index_ttl if ttl <= index_ttl else ttl + max(INDEX_SLACK_SECONDS, lease_seconds),
+            "indexTtl": index_ttl if ttl <= index_ttl else ttl + _slack_seconds(lease_seconds),
         }
     return item
+
+
+def _slack_seconds(lease_seconds: int) -> int:
+    return max(MINIMUM_INDEX_SLACK_SECONDS, INDEX_SLACK_LEASES * lease_seconds)
 
 
 def _indexed(item: Item) -> set[str]:

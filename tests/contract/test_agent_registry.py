@@ -502,7 +502,15 @@ def test_an_index_item_outlives_every_lease_that_is_renewed_in_time(
         assert entry is not None
         assert agent["ttl"] <= entry["ttl"]
         rewritten += entry["ttl"] != ttl
-    assert rewritten <= 8 * 0.9 * lease / (30 * DAY) + 1
+    assert rewritten <= 2, "most renewals write the agent's item only"
+
+
+@pytest.mark.parametrize("lease", [1, 60, DAY])
+def test_index_items_of_an_agent_that_went_do_not_stay_long(registry: Registry, time_of_day: Clock, lease: int) -> None:
+    """Discovery reads past them until they are gone."""
+    registry.register("a", "x", lease=lease)
+    left = registry.index_item("x", "a")["ttl"] - time_of_day.microseconds / SECOND  # type: ignore[index]
+    assert left <= lease + max(3600, 4 * lease) + 1
 
 
 # --- finding
