@@ -1,0 +1,189 @@
+"""The routes of the chat sessions; openapi.yaml is their contract."""
+
+from __future__ import annotations
+
+import os
+
+from chat_sessions.items import MAXIMUM_PARTITION_KEY_BYTES, USER_PREFIX, is_ours, shown_session, version
+from chat_sessions.store import ChatStore
+from common import identity, paging, preconditions, settings
+from common.direct_invocation import AppWithActions
+from common.errors import Problem
+from common.events import Answer, bad_parameter
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    from chat_sessions.expiry import Expiry
+    from common.change import Change
+    from common.events import Request
+    from common.idempotency import Also, Idempotency
+    from common.router import App
+    from common.table import Database, Item
+
+OLDEST, NEWEST = "oldest", "newest"
+
+
+class ChatSessions:
+    def __init__(self, database: Database, environment: Mapping[str, str]) -> None:
+        self._store = ChatStore(
+            database,
+            settings.required(environment, "DYNAMODB_TABLE_NAME"),
+            settings.required(environment, "USER_SESSIONS_INDEX_NAME"),
+        )
+        self._database = database
+        self._environment = environment
+        self._user_claim = environment.get("USER_CLAIM", "sub")
+        self._markers = settings.required(environment, "IDEMPOTENCY_TABLE_NAME")
+
+    def create(self, request: Request) -> Answer:
+        from chat_sessions import bodies, creation
+        from common.errors import ConditionFailed
+
+        body = request.body()
+        wanted = bodies.session(body)
+        wanted["user_id"] = self._user(request, wanted["user_id"])
+        if wanted["user_id"] is None:
+            missing = {"pointer": "#/user_id", "detail": "is missing"}
+            raise Problem(400, "the body is not as it must be; see errors", errors=[missing])
+
+        def work(also: Also) -> Answer:
+            def marker(head: Item) -> list[Change]:
+                return also(_created(head))
+
+            return _created(creation.create(self._store, self._expiry(), wanted, marker, request.deadline))
+
+        try:
+            return self._idempotency().run(request, "POST /sessions", body, work)
+        except ConditionFailed:
+            raise Problem(409, "there is a session with this id already; take another, or none") from None
+
+    def get(self, request: Request) -> Answer:
+        session_id, user = request.parameters["id"], self._user(request)
+        if request.one("messages") is None:
+            head = self._store.head(session_id, user)
+            body = shown_session(head)
+        else:
+            count = paging.limit(request, "messages")
+            head, messages, after = self._store.messages(
+                session_id, user, count, None, request.deadline, newest_first=True
+            )
+            body = shown_session(head) | _page(messages[::-1], after, "messages", session_id, NEWEST)
+        headers = {"etag": preconditions.etag(version(head))}
+        # what an older application changes leaves the version as it is
+        if is_ours(head) and preconditions.not_modified(request, version(head)):
+            return Answer(304, headers=headers)
+        return Answer(200, body, headers)
+
+    def delete(self, request: Request) -> Answer:
+        from chat_sessions import deletion
+
+        deletion.delete(
+            self._store,
+            request.parameters["id"],
+            self._user(request),
+            lambda found: preconditions.check(request, found),
+            request.deadline,
+            is_exact="if-match" in request.headers,
+        )
+        return Answer(204)
+
+    def append(self, request: Request) -> Answer:
+        from chat_sessions import bodies
+        from chat_sessions.appending import Appending
+
+        body = request.body()
+        message = bodies.message(body)
+        session_id, user = request.parameters["id"], self._user(request)
+
+        def work(also: Also) -> Answer:
+            appending = Appending(self._store, self._expiry(), session_id, user, message, request.deadline)
+            return Answer(
+                201,
+                appending.run(
+                    lambda found: preconditions.check(request, found),
+                    lambda stored: also(Answer(201, stored)),
+                    is_exact="if-match" in request.headers,
+                ),
+            )
+
+        return self._idempotency().run(request, f"POST /sessions/{session_id}/messages", body, work)
+
+    def messages(self, request: Request) -> Answer:
+        order = request.one("order")
+        if order is None:
+            order = OLDEST
+        if order not in (OLDEST, NEWEST):
+            raise bad_parameter("order", f"must be {OLDEST} or {NEWEST}")
+        session_id, user = request.parameters["id"], self._user(request)
+        scope = ("messages", session_id, order)
+        limit, start = paging.limit(request), paging.position(request, *scope)
+        head, messages, after = self._store.messages(
+            session_id, user, limit, start, request.deadline, newest_first=order == NEWEST
+        )
+        page = _page(messages, after, *scope)
+        return Answer(200, {"session": shown_session(head)} | page if start is None else page)
+
+    def sessions_of_user(self, request: Request) -> Answer:
+        user = self._user(request, request.parameters["userId"]) or ""
+        scope = ("sessions", user)
+        start = paging.position(request, *scope)
+        return Answer(
+            200, _page(*self._store.sessions_of(user, paging.limit(request), start, request.deadline), *scope)
+        )
+
+    def finish_deletions(self, deadline: float) -> dict[str, int]:
+        from chat_sessions import deletion
+
+        return deletion.finish_all(self._store, deadline)
+
+    def _user(self, request: Request, stated: str | None = None) -> str | None:
+        """The token's user, or who is stated where there is no token."""
+        user = identity.agreed(request, self._user_claim, stated, "user")
+        if user is not None and len((USER_PREFIX + user).encode(errors="replace")) > MAXIMUM_PARTITION_KEY_BYTES:
+            raise Problem(400, "the id of the user is too long")
+        return user
+
+    def _expiry(self) -> Expiry:
+        from chat_sessions.expiry import Expiry
+
+        days = self._environment.get("SESSION_TTL_DAYS", "30")
+        return Expiry(int(days), self._environment.get("SESSION_TTL_BASE", "created_at"))
+
+    def _idempotency(self) -> Idempotency:
+        from common.idempotency import Idempotency
+
+        seconds = int(self._environment.get("IDEMPOTENCY_TTL_SECONDS", "86400"))
+        return Idempotency(self._database, self._markers, seconds, "chat_sessions")
+
+
+def build(environment: Mapping[str, str]) -> App:
+    database = settings.database(environment)
+    sessions = ChatSessions(database, environment)
+    routes = {
+        "POST /sessions": sessions.create,
+        "GET /sessions/{id}": sessions.get,
+        "DELETE /sessions/{id}": sessions.delete,
+        "POST /sessions/{id}/messages": sessions.append,
+        "GET /sessions/{id}/messages": sessions.messages,
+        "GET /users/{userId}/sessions": sessions.sessions_of_user,
+    }
+    return AppWithActions(routes, {"finish-deletions": sessions.finish_deletions}, database, environment)
+
+
+def _created(head: Item) -> Answer:
+    body = shown_session(head)
+    return Answer(201, body, {"etag": preconditions.etag(version(head)), "location": f"/sessions/{body['id']}"})
+
+
+def _page(items: list[Any], after: Any, *scope: str) -> dict[str, Any]:
+    """`scope` names the list first; a position is the end of no list but that."""
+    page: dict[str, Any] = {scope[0]: items}
+    if after is not None:
+        page["next_token"] = paging.token(after, *scope)
+    return page
+
+
+handler = build(os.environ)

@@ -1,0 +1,113 @@
+"""Reading sessions, their messages, and a user's sessions by recency; see items.py for what is stored."""
+
+from __future__ import annotations
+
+from chat_sessions.items import (
+    HEAD_AND_MESSAGES,
+    MAXIMUM_PARTITION_KEY_BYTES,
+    MAXIMUM_SORT_KEY_BYTES,
+    MESSAGE_PREFIX,
+    MESSAGES,
+    METADATA,
+    USER_PREFIX,
+    head_key,
+    is_live,
+    partition,
+    shown_message,
+    shown_session,
+    visible,
+)
+from common import clock, paging
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from common.table import Database, Item
+
+    Shown = dict[str, Any]
+
+
+class ChatStore:
+    def __init__(self, database: Database, table_name: str, index_name: str) -> None:
+        self.database = database
+        self.index = index_name
+        self.table = database.table(table_name, {"PK": "S", "SK": "S"}, {index_name: {"GSI1PK": "S", "GSI1SK": "S"}})
+
+    def head(self, session_id: str, user: str | None) -> Item:
+        """404 unless it is a live session, and this user's if one is given."""
+        return visible(self.table.get(head_key(session_id)), user)
+
+    def messages(
+        self, session_id: str, user: str | None, limit: int, after: Any, deadline: float, *, newest_first: bool
+    ) -> tuple[Item, list[Shown], Any]:
+        """The session's head, one page of its messages, and where the next page begins."""
+        if after is not None and not _is_key(after, MAXIMUM_SORT_KEY_BYTES):
+            raise paging.bad_position()
+        key = partition(session_id)
+        # the newest messages and the head come from one query
+        head = None if newest_first and after is None else self.head(session_id, user)
+
+        def fetch(place: str | None, count: int) -> tuple[list[tuple[str, Shown | None]], bool]:
+            nonlocal head
+            # one more than is looked at, to know whether the page is the last
+            items, last = self.table.query(
+                key,
+                limit=count + 1 + (head is None),
+                after={"PK": key, "SK": place} if place else None,
+                between=HEAD_AND_MESSAGES if newest_first else MESSAGES,
+                backwards=newest_first,
+            )
+            if head is None:
+                head = visible(items.pop(0) if items and items[0]["SK"] == METADATA else None, user)
+            return [(item["SK"], _shown(item)) for item in items[:count]], len(items) > count or last is not None
+
+        messages, position = paging.fill(limit, after, fetch, deadline)
+        return visible(head, user), messages, position
+
+    def sessions_of(self, user: str, limit: int, after: Any, deadline: float) -> tuple[list[Shown], Any]:
+        """One page of a user's live sessions, the last used first, and where the next page begins."""
+        owner = USER_PREFIX + user
+        if after is not None and not _is_place(after):
+            raise paging.bad_position()
+
+        def fetch(place: Any, count: int) -> tuple[list[tuple[Any, Shown | None]], bool]:
+            entries, last = self.table.query(
+                owner,
+                index=self.index,
+                limit=count + 1,
+                after=place and {"GSI1PK": owner, **dict(zip(("GSI1SK", "PK", "SK"), place, strict=True))},
+                backwards=True,
+            )
+            # the index may lag behind: the heads themselves decide
+            keys = {entry["PK"]: {"PK": entry["PK"], "SK": METADATA} for entry in entries[:count]}
+            heads = {
+                head["PK"]: shown_session(head)
+                for head in self.table.get_many(list(keys.values()))
+                if is_live(head) and head.get("GSI1PK") == owner
+            }
+            return [
+                ([entry["GSI1SK"], entry["PK"], entry["SK"]], heads.pop(entry["PK"], None)) for entry in entries[:count]
+            ], len(entries) > count or last is not None
+
+        return paging.fill(limit, after, fetch, deadline)
+
+
+def _shown(item: Item) -> Shown | None:
+    is_message = item["SK"].startswith(MESSAGE_PREFIX) and not clock.is_past(item.get("ttl"))
+    return shown_message(item) if is_message else None
+
+
+def _is_place(value: Any) -> bool:
+    """Of an entry of the index: its sort key, and the two keys of the table."""
+    return (
+        isinstance(value, list)
+        and len(value) == 3
+        and _is_key(value[0], MAXIMUM_SORT_KEY_BYTES)
+        and _is_key(value[1], MAXIMUM_PARTITION_KEY_BYTES)
+        and _is_key(value[2], MAXIMUM_SORT_KEY_BYTES)
+    )
+
+
+def _is_key(value: Any, most: int) -> bool:
+    return isinstance(value, str) and 0 < len(value.encode(errors="replace")) <= most
