@@ -6,8 +6,9 @@ writes the agent's item only.
 
 from __future__ import annotations
 
-from agent_registry.store import capabilities, index_key, is_ours, normal, text, version
+from agent_registry.store import capabilities, index_key, is_ours, text, version
 from common import clock
+from common.normal_form import normal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

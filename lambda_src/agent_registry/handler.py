@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 
-from agent_registry.store import AgentStore, normal, wrong_capability
+from agent_registry.store import AgentStore, wrong_capability
 from common import paging, preconditions, settings
 from common.errors import Problem
 from common.events import Answer, bad_parameter
+from common.normal_form import normal
 from common.router import App
 
 TYPE_CHECKING = False

@@ -13,6 +13,7 @@ import re
 
 from common import clock, paging
 from common.errors import ConditionFailed, Problem
+from common.normal_form import normal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -127,15 +128,6 @@ class AgentStore:
                 raise
             return False
         return True
-
-
-def normal(capability: str) -> str:
-    """The form in which capabilities are compared: compatible characters, letter case and white space don't count."""
-    if not capability.isascii():
-        from unicodedata import normalize
-
-        capability = normalize("NFKC", normalize("NFKC", capability).casefold())
-    return " ".join(capability.casefold().split())
 
 
 def wrong_capability(capability: str) -> str | None:

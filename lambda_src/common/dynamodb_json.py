@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 # DynamoDB's 32 levels count the innermost value
 MAXIMUM_DEPTH = 31
+MAXIMUM_NAME_BYTES = 65_535
 _NUMBERS = Context(prec=38, Emin=-130, Emax=125, traps=[Inexact, InvalidOperation, Overflow, Subnormal])
 
 
@@ -57,7 +58,7 @@ def marshal(value: Any, depth: int = 0) -> dict[str, Any]:
     if depth >= MAXIMUM_DEPTH:
         raise InvalidValue(f"values are nested deeper than {MAXIMUM_DEPTH + 1} levels")
     if isinstance(value, dict):
-        return {"M": {_utf8(name): marshal(one, depth + 1) for name, one in value.items()}}
+        return {"M": {_name(name): marshal(one, depth + 1) for name, one in value.items()}}
     if isinstance(value, (list, tuple)):
         return {"L": [marshal(one, depth + 1) for one in value]}
     if isinstance(value, (set, frozenset)):
@@ -113,6 +114,12 @@ def _utf8(text: str) -> str:
         except UnicodeEncodeError:
             raise InvalidValue("a text holds half of a surrogate pair, which is not valid Unicode") from None
     return text
+
+
+def _name(name: str) -> str:
+    if not 0 < len(_utf8(name).encode()) <= MAXIMUM_NAME_BYTES:
+        raise InvalidValue(f"the name of a field must have 1 to {MAXIMUM_NAME_BYTES} bytes")
+    return name
 
 
 def _base64(value: bytes) -> str:

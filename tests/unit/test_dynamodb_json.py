@@ -12,6 +12,7 @@ from common.dynamodb_json import marshal, number, number_text, unmarshal
 from common.errors import InvalidValue
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]))
+NAMES = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
 DIGITS = st.integers(-(10**38) + 1, 10**38 - 1)
 DECIMALS = st.builds(lambda digits, exponent: Decimal(digits).scaleb(exponent), DIGITS, st.integers(-90, 80))
 NUMBERS = st.one_of(DIGITS, DECIMALS)
@@ -19,7 +20,7 @@ SCALARS = st.one_of(TEXTS, NUMBERS, st.booleans(), st.none(), st.binary())
 SETS = st.one_of(st.sets(TEXTS, min_size=1), st.sets(DIGITS, min_size=1), st.sets(st.binary(), min_size=1))
 VALUES = st.recursive(
     st.one_of(SCALARS, SETS),
-    lambda inner: st.one_of(st.lists(inner, max_size=4), st.dictionaries(TEXTS, inner, max_size=4)),
+    lambda inner: st.one_of(st.lists(inner, max_size=4), st.dictionaries(NAMES, inner, max_size=4)),
     max_leaves=15,
 )
 
@@ -71,7 +72,10 @@ def test_numbers_that_would_not_come_back_are_refused(text: str) -> None:
         number(text)
 
 
-@pytest.mark.parametrize("value", [set(), {1, "a"}, {True}, {None}, {("a",)}, "\ud800", {"\udfff": 1}, ["\ud800"]])
+@pytest.mark.parametrize(
+    "value",
+    [set(), {1, "a"}, {True}, {None}, {("a",)}, "\ud800", {"\udfff": 1}, ["\ud800"], {"": 1}, {"x" * 65_536: 1}],
+)
 def test_values_that_dynamodb_has_no_form_for(value: object) -> None:
     with pytest.raises(InvalidValue):
         marshal(value)
