@@ -4,7 +4,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
 
-from tests.contract import registry
+from tests.contract import chat_sessions, registry
 from tests.contract.application import Application, Contract
 from tests.contract.engines import Engine
 
@@ -14,7 +14,10 @@ class System(NamedTuple):
     new: Callable[[Engine], AbstractContextManager[Application]]
 
 
-SYSTEMS = {"agent_registry": System(registry.CONTRACT, registry.new_registry)}
+SYSTEMS = {
+    "agent_registry": System(registry.CONTRACT, registry.new_registry),
+    "chat_sessions": System(chat_sessions.CONTRACT, chat_sessions.new_chat_sessions),
+}
 
 
 class Operation(NamedTuple):
