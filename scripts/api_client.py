@@ -3,6 +3,8 @@
 import json
 import os
 import time
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -15,6 +17,11 @@ from scripts.console import EXIT_FAILED, CommandError
 
 REQUEST_ID, ENVIRONMENT_ID = "x-request-id", "x-execution-environment"
 _TIMEOUT = urllib3.Timeout(connect=5, read=35)  # API Gateway itself gives up after 30 s
+# How long a new API may not know its name, its routes or its permission to call the function; by status, 0 without a
+# connection. A function that can't start answers 500 for ever, so that is waited for less.
+_SETTLING_SECONDS = {0: 60.0, 404: 60.0, 503: 60.0, 500: 15.0}
+_UNCONNECTED = (urllib3.exceptions.NewConnectionError, urllib3.exceptions.ConnectTimeoutError)
+_SETTLING_POLL_SECONDS = 1.0
 
 
 class Answer(NamedTuple):
@@ -45,7 +52,7 @@ class Answer(NamedTuple):
 
 
 class ApiClient:
-    """Talks to one API over kept-alive connections. `auth` is the stack's `api_auth`."""
+    """Talks to one system of an API over kept-alive connections. `auth` is the stack's `api_auth`."""
 
     def __init__(self, url: str, auth: str, region: str) -> None:
         self._host = urlsplit(url).netloc
@@ -56,10 +63,34 @@ class ApiClient:
             raise CommandError("no AWS credentials to sign the API's requests with.", "Sign in first.")
         self._signer = SigV4Auth(credentials, "execute-api", region) if credentials else None
         self._pool = urllib3.PoolManager(maxsize=64, timeout=_TIMEOUT, retries=False)
+        self.environment_ids: set[str] = set()  # all that have answered
+        self._settled = False
 
-    def send(self, method: str, path: str, body: Any = None) -> Answer:
+    def send(
+        self, method: str, path: str, body: Any = None, headers: Mapping[str, str] = MappingProxyType({})
+    ) -> Answer:
+        """Until a function has answered once, a request that reached none is sent again for a while."""
+        began = time.monotonic()
+        while True:
+            failure: CommandError | None = None
+            try:
+                answer = self._send(method, path, body, headers)
+            except CommandError as error:
+                failure, status = error, 0 if isinstance(error.__cause__, _UNCONNECTED) else -1
+            else:
+                status = answer.status
+                if answer.environment_id:
+                    self._settled = True
+                    self.environment_ids.add(answer.environment_id)
+            if self._settled or time.monotonic() - began > _SETTLING_SECONDS.get(status, -1.0):
+                if failure:
+                    raise failure
+                return answer
+            time.sleep(_SETTLING_POLL_SECONDS)
+
+    def _send(self, method: str, path: str, body: Any, given: Mapping[str, str]) -> Answer:
         payload = None if body is None else json.dumps(body).encode()
-        headers = {"accept": "application/json", **({"content-type": "application/json"} if payload else {})}
+        headers = {"accept": "application/json", **({"content-type": "application/json"} if payload else {}), **given}
         if urlsplit(self.url).netloc != self._host:
             headers["host"] = self._host  # the front door of the embedded AWS finds the API by its name
         if self._signer is not None:

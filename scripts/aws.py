@@ -1,6 +1,7 @@
 """The AWS account that a command works on: the embedded one, or the caller's own."""
 
 import os
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -29,6 +30,7 @@ _SIGN_IN = (
     "Sign in first, for example with `aws sso login` and AWS_PROFILE, or export AWS_ACCESS_KEY_ID and "
     "AWS_SECRET_ACCESS_KEY."
 )
+_making_a_client = threading.Lock()
 _EXPIRED = ("ExpiredToken", "ExpiredTokenException", "RequestExpired")
 _REFUSED = ("InvalidClientTokenId", "UnrecognizedClientException", "SignatureDoesNotMatch", "AuthFailure")
 
@@ -84,6 +86,12 @@ def embedded_ended(environment: Environment) -> Callable[[], str]:
 
 def client(service: str, **settings: Any) -> Any:
     """A boto3 client that answers or fails soon: what an operator's command waits for, not a batch job."""
+    # boto3's session may not be used by two threads at once; its clients may.
+    with _making_a_client:
+        return _new_client(service, **settings)
+
+
+def _new_client(service: str, **settings: Any) -> Any:
     config = Config(connect_timeout=5, read_timeout=60, retries={"mode": "standard", "max_attempts": 4}, **settings)
     return boto3.client(service, config=config)
 

@@ -6,7 +6,8 @@ reason. Checks of one system depend on each other in their order: after a failed
 
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
+from email.utils import parsedate_to_datetime
 from importlib import import_module
 from threading import Barrier
 from types import MappingProxyType
@@ -14,7 +15,7 @@ from typing import Any, NamedTuple
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from scripts import aws, execution_logs
+from scripts import aws, declared_tables, execution_logs
 from scripts.api_client import Answer, ApiClient
 from scripts.console import EXIT_FAILED, CommandError, Progress
 from scripts.probes import Record
@@ -27,7 +28,7 @@ ROUNDS = 3
 COLD_START_WAVES = (2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
 LOG_DEADLINE_SECONDS = 90  # CloudWatch Logs shows lines after some seconds
 INDEX_DEADLINE_SECONDS = 30  # an index follows its table after a moment
-POLL_SECONDS = 0.5
+POLL_SECONDS, SLOWEST_POLL_SECONDS = 0.25, 5.0
 
 PASSED, FAILED, SKIPPED = "passed", "failed", "skipped"
 
@@ -52,44 +53,27 @@ class _Skip(Exception):  # noqa: N818  an outcome, not an error
     """The check does not apply; the text says why."""
 
 
-def verify_system(
-    system: str, declared: dict[str, Any], verification: dict[str, Any], manifest: dict[str, Any], progress: Progress
+def verify_systems(
+    systems: Mapping[str, dict[str, Any]], verification: dict[str, Any], manifest: dict[str, Any], progress: Progress
 ) -> list[Check]:
-    """All checks of one system; `declared` is its part of the output `verification`."""
-    began = int(time.time() * 1000)
-    api = ApiClient(verification["api"]["url"], verification["api"]["auth"], verification["region"])
-    probe = import_module(f"scripts.probes.{system}")
-    checks: list[Check] = []
-    record: Record | None = None
-    seen: set[str] = set()
+    """All checks of the systems, in their order; `systems` are parts of the output `verification`.
 
-    def check(name: str, action: Callable[[], Outcome]) -> bool:
-        progress.update(f"{system}: {name}")
-        checks.append(_run(system, name, action))
-        return checks[-1].status != FAILED
-
-    for table in declared["tables"].values():
-        check(f"table {table['name']}", lambda table=table: _table_as_declared(table))  # type: ignore[misc]
-    check("deployed code", lambda: _deployed_code(system, declared, manifest))
-
-    def write() -> Outcome:
-        nonlocal record
-        record = probe.write(api)
-        return Outcome(f"wrote {_key_text(record.key)} through the API")
-
-    try:
-        if check("write through the API", write) and record:
-            written = record
-            check("item in DynamoDB", lambda: _item_in_dynamodb(declared, written))
-            check("index", lambda: _listed(api, written, seen))
-            check("warm queries", lambda: _warm_queries(api, written, declared, verification, began, seen))
-            check("survives a cold start", lambda: _cold_start(api, written, declared, verification, began, seen))
-    finally:
-        if record:
-            removed = record
-            check("clean-up", lambda: _remove(api, removed))
-    check("logs without errors", lambda: _logs_without_errors(declared["log_group_name"], began))
-    return checks
+    What takes no figures runs for all at once. Figures are taken of one system at a time, while nothing else runs.
+    """
+    if not systems:
+        return []
+    runs = [_System(name, declared, verification, manifest, progress) for name, declared in systems.items()]
+    with ThreadPoolExecutor(len(runs)) as pool:
+        prepared = [pool.submit(run.prepare) for run in runs]
+        try:
+            for done in prepared:
+                done.result()
+            for run in runs:
+                run.measure()
+        finally:
+            wait(prepared)  # also when interrupted: what was written is removed
+            list(pool.map(_System.finish, runs))
+    return [check for run in runs for check in run.checks]
 
 
 def no_changes(plan: Callable[[], bool], summary: Callable[[], dict[str, int]]) -> Check:
@@ -119,228 +103,259 @@ def _failed(message: str) -> CommandError:
     return CommandError(message, exit_code=EXIT_FAILED)
 
 
+class _System:
+    """One system under verification: what was written there, and what its checks found."""
+
+    def __init__(
+        self,
+        name: str,
+        declared: dict[str, Any],
+        verification: dict[str, Any],
+        manifest: dict[str, Any],
+        progress: Progress,
+    ) -> None:
+        self.checks: list[Check] = []
+        self._name, self._declared, self._progress = name, declared, progress
+        self._budgets: dict[str, float] = verification["budgets"]
+        self._built: str = manifest["functions"][name]["source_code_hash"]
+        self._api = ApiClient(verification["api"]["url"], verification["api"]["auth"], verification["region"])
+        self._tables = {logical: table["name"] for logical, table in declared["tables"].items()}
+        self._log_group: str = declared["log_group_name"]
+        self._in_memory = declared["persistence"] == "memory"
+        self._records: list[Record] = []
+        self._written = False
+        self._began = 0
+        self._no_reports = ""
+        self._concurrency: int | None = None
+
+    def prepare(self) -> None:
+        """Everything before the figures: settings, a write, and what it left in DynamoDB and the index."""
+        for table in self._declared["tables"].values():
+            self._check(f"table {table['name']}", lambda table=table: _table_as_declared(table))  # type: ignore[misc]
+        self._check("deployed code", self._deployed_code)
+        self._written = self._check("write through the API", self._write)
+        if not self._written:
+            return
+        for record in self._records:
+            which = f" in {record.table}" if len(self._records) > 1 else ""
+            self._check(f"item in DynamoDB{which}", lambda record=record: self._item(record))  # type: ignore[misc]
+            self._check(f"index{which}", lambda record=record: self._listed(record))  # type: ignore[misc]
+
+    def measure(self) -> None:
+        if self._written:
+            self._check("warm queries", self._warm_queries)
+            self._check("survives a cold start", self._cold_start)
+
+    def finish(self) -> None:
+        if self._records:
+            self._check("clean-up", self._remove)
+        if self._began:
+            self._check("logs without errors", self._logs_without_errors)
+
+    def _check(self, name: str, action: Callable[[], Outcome]) -> bool:
+        self._progress.update(f"{self._name}: {name}")
+        self.checks.append(_run(self._name, name, action))
+        return self.checks[-1].status != FAILED
+
+    def _deployed_code(self) -> Outcome:
+        functions, name = aws.client("lambda"), self._declared["function_name"]
+        deployed = functions.get_function_configuration(FunctionName=name, Qualifier=self._declared["alias_name"])
+        logging = deployed.get("LoggingConfig", {})
+        if logging.get("LogFormat") == "JSON" and logging.get("SystemLogLevel") == "WARN":
+            self._no_reports = "Lambda's system log level is WARN, at which it reports no durations"
+        self._concurrency = functions.get_function_concurrency(FunctionName=name).get("ReservedConcurrentExecutions")
+        # What the logs are searched for begins now, by AWS's clock: that of this machine may be wrong.
+        now = parsedate_to_datetime(deployed["ResponseMetadata"]["HTTPHeaders"]["date"])
+        self._began = int(now.timestamp() * 1000)
+        if deployed["CodeSha256"] != self._built:
+            raise _failed(
+                f"{name} runs code {deployed['CodeSha256'][:12]}…, the manifest says {self._built[:12]}…: "
+                "apply again, or build the commit that is deployed"
+            )
+        return Outcome(f"version {deployed['Version']} runs the code of the manifest ({deployed['CodeSha256'][:12]}…)")
+
+    def _write(self) -> Outcome:
+        probe = import_module(f"scripts.probes.{self._name}")
+        for record in probe.write(self._api, self._tables):
+            self._records.append(record)
+        return Outcome(f"wrote {', '.join(_key_text(record.key) for record in self._records)} through the API")
+
+    def _item(self, record: Record) -> Outcome:
+        if self._in_memory:
+            raise _Skip("persistence is memory: nothing is stored")
+        item = self._stored(record)
+        table = self._tables[record.table]
+        if item is None:
+            raise _failed(f"{_key_text(record.key)} is not in {table}, although the API took it")
+        wrong = [name for name, value in record.attributes.items() if item.get(name) != value]
+        if wrong:
+            raise _failed(f"{_key_text(record.key)} in {table} differs from what was written in {', '.join(wrong)}")
+        return Outcome(f"{_key_text(record.key)} read straight from {table}")
+
+    def _stored(self, record: Record) -> dict[str, Any] | None:
+        answer = aws.client("dynamodb").get_item(
+            TableName=self._tables[record.table], Key=record.key, ConsistentRead=True
+        )
+        item: dict[str, Any] | None = answer.get("Item")
+        return item
+
+    def _listed(self, record: Record) -> Outcome:
+        deadline = time.monotonic() + INDEX_DEADLINE_SECONDS
+        while True:
+            answer = self._get(record.query_path, record).expect(200)
+            if record.lists_it(answer.body):
+                return Outcome("found by query")
+            if time.monotonic() > deadline:
+                raise _failed(f"{record.query_path} does not list the record after {INDEX_DEADLINE_SECONDS} s")
+            time.sleep(POLL_SECONDS)
+
+    def _get(self, path: str, record: Record) -> Answer:
+        return self._api.send("GET", path, headers=record.headers)
+
+    def _warm_queries(self) -> Outcome:
+        budget = self._budgets["query_milliseconds"]
+        for _ in range(ROUNDS):
+            records = [self._records[number % len(self._records)] for number in range(WARM_QUERIES)]
+            answers = [self._get(record.query_path, record).expect(200) for record in records]
+            far = [answer.milliseconds for answer in answers]
+            figures = {f"round_trip_p{q}_milliseconds": percentile(far, q) for q in (50, 95, 99)}
+            from_here = f"{'/'.join(f'{percentile(far, q):.1f}' for q in (50, 95, 99))} ms from here"
+            if self._no_reports:
+                raise _Skip(f"{self._no_reports}; p50/p95/p99 {from_here}")
+            found = self._reports_of(answers)
+            warm = [report.milliseconds for report in found.values() if report.init_milliseconds is None]
+            figures |= {f"query_p{q}_milliseconds": percentile(warm, q) for q in (50, 95, 99)}
+            detail = (
+                f"p50/p95/p99 {'/'.join(f'{percentile(warm, q):.1f}' for q in (50, 95, 99))} ms in the function, "
+                f"{from_here}; budget p95 {budget} ms"
+            )
+            if figures["query_p95_milliseconds"] <= budget:
+                return Outcome(detail, figures)
+        raise _failed(f"over budget in {ROUNDS} rounds: {detail}")
+
+    def _cold_start(self) -> Outcome:
+        """Reads in growing waves until execution environments that were started for it have answered each record.
+
+        More simultaneous calls than there are environments make Lambda start new ones, without a change to the
+        account.
+        """
+        if self._in_memory:
+            raise _Skip("persistence is memory: a cold start loses what was written")
+        # Those that may hold in memory what was written
+        before = set(self._api.environment_ids)
+        unproven = list(self._records)
+        met: Outcome | None = None
+        missed: list[str] = []
+        waves = self._waves()
+        for calls in waves:
+            known = set(self._api.environment_ids)
+            answers = self._at_once([self._records[number % len(self._records)] for number in range(calls)])
+            for record, answer in answers:
+                if answer.environment_id not in before:
+                    if not record.shows_it(answer.expect(200).body):
+                        raise _failed(f"{record.read_path} answers without the record after a cold start")
+                    unproven = [left for left in unproven if left is not record]
+            fresh = [answer for _, answer in answers if answer.environment_id not in known]
+            if met is None and fresh and not self._no_reports:
+                met, miss = self._first_answer(fresh)
+                missed += miss
+            if not unproven and (met or self._no_reports):
+                break
+            if len(missed) == ROUNDS:
+                raise _failed(f"over budget in {ROUNDS} rounds: {missed[-1]}")
+        if not unproven and self._no_reports:
+            raise _Skip(f"read back by an execution environment not seen before; {self._no_reports}")
+        if not unproven and met:
+            return met
+        if missed:
+            raise _failed(f"over budget in {len(missed)} rounds: {missed[-1]}")
+        raise _failed(
+            f"no new execution environment came up under {waves[-1]} simultaneous calls: raise the function's "
+            "reserved concurrency, or wait until others leave it some"
+        )
+
+    def _waves(self) -> tuple[int, ...]:
+        """More calls at once than the function's reserved concurrency would only be throttled."""
+        most = self._concurrency or COLD_START_WAVES[-1]
+        return (*(calls for calls in COLD_START_WAVES if calls < most), min(most, COLD_START_WAVES[-1]))
+
+    def _first_answer(self, fresh: list[Answer]) -> tuple[Outcome | None, list[str]]:
+        """The fastest of the answers that began with an Init phase: within the budget, or what to say of the miss."""
+        reports = self._reports_of(fresh).values()
+        cold = [
+            (init + report.milliseconds, init) for report in reports if (init := report.init_milliseconds) is not None
+        ]
+        if not cold:  # environments that somebody else's calls had started
+            return None, []
+        total, init = min(cold)
+        budget = self._budgets["cold_start_milliseconds"]
+        detail = (
+            f"read back by a new execution environment: init {init:.0f} ms + first answer {total - init:.0f} ms; "
+            f"budget {budget} ms"
+        )
+        if total > budget:
+            return None, [detail]
+        return Outcome(detail, {"cold_start_milliseconds": total, "init_milliseconds": init}), []
+
+    def _at_once(self, records: list[Record]) -> list[tuple[Record, Answer]]:
+        together = Barrier(len(records))
+
+        def call(record: Record) -> Answer:
+            together.wait()
+            return self._get(record.read_path, record)
+
+        with ThreadPoolExecutor(len(records)) as pool:
+            answers = list(pool.map(call, records))
+        # What no execution environment answered was throttled and never run; it says nothing about the state.
+        return [pair for pair in zip(records, answers, strict=True) if pair[1].environment_id]
+
+    def _reports_of(self, answers: list[Answer]) -> dict[str, execution_logs.Report]:
+        """The reports of these answers, waiting until CloudWatch Logs shows them all."""
+        wanted = {answer.request_id for answer in answers}
+        deadline = time.monotonic() + LOG_DEADLINE_SECONDS
+        pause = POLL_SECONDS
+        while True:
+            lines = execution_logs.events(self._log_group, self._began, execution_logs.REPORTS_ONLY)
+            found = execution_logs.reports(lines)
+            if wanted <= found.keys():
+                return {request_id: found[request_id] for request_id in wanted}
+            if time.monotonic() > deadline:
+                missing = len(wanted - found.keys())
+                raise _failed(f"{self._log_group} shows no report of {missing} of {len(wanted)} calls")
+            time.sleep(pause)
+            pause = min(pause * 2, SLOWEST_POLL_SECONDS)
+
+    def _remove(self) -> Outcome:
+        failures = []
+        for record in reversed(self._records):
+            try:
+                record.remove()
+            except (CommandError, BotoCoreError, ClientError) as error:
+                failures.append(f"{_key_text(record.key)}: {error}")
+        if failures:
+            raise _failed(f"not removed: {'; '.join(failures)}")
+        left = [] if self._in_memory else [record for record in self._records if self._stored(record)]
+        if left:
+            raise _failed(f"still in DynamoDB: {', '.join(_key_text(record.key) for record in left)}")
+        return Outcome("what was written is removed")
+
+    def _logs_without_errors(self) -> Outcome:
+        messages = [event["message"] for event in execution_logs.events(self._log_group, self._began)]
+        errors = [error for message in messages if (error := execution_logs.error_message(message))]
+        if errors:
+            raise _failed(f"{len(errors)} errors in {self._log_group}, the first: {errors[0]}")
+        return Outcome(f"{len(messages)} lines in {self._log_group}, no error")
+
+
 def _table_as_declared(declared: dict[str, Any]) -> Outcome:
-    actual = _actual_table(declared["name"])
-    wrong = [
-        f"{setting} is {actual[setting]!r}, declared {wanted!r}"
-        for setting, wanted in declared.items()
-        if setting in actual and actual[setting] != wanted
-    ]
-    inactive = [f"{name} is {status}" for name, status in actual["statuses"].items() if status != "ACTIVE"]
-    if wrong or inactive:
-        raise _failed("; ".join(inactive + wrong))
+    actual = declared_tables.actual_table(declared["name"])
+    if wrong := declared_tables.differences(declared, actual):
+        raise _failed("; ".join(wrong))
     window = declared["point_in_time_recovery_days"]
     indexes = f", {len(declared['indexes'])} index{'' if len(declared['indexes']) == 1 else 'es'}"
     return Outcome(
         f"ACTIVE as declared: {declared['billing_mode']}{indexes}, PITR {f'{window} d' if window else 'off'}"
     )
-
-
-def _actual_table(name: str) -> dict[str, Any]:
-    """The table's settings in the words of the output `verification`, with `statuses` of table and indexes."""
-    dynamodb = aws.client("dynamodb")
-    table = dynamodb.describe_table(TableName=name)["Table"]
-    backups = dynamodb.describe_continuous_backups(TableName=name)["ContinuousBackupsDescription"]
-    recovery = backups.get("PointInTimeRecoveryDescription", {})
-    ttl = dynamodb.describe_time_to_live(TableName=name)["TimeToLiveDescription"]
-    stream = table.get("StreamSpecification", {})
-    indexes = table.get("GlobalSecondaryIndexes", [])
-    recovering = recovery.get("PointInTimeRecoveryStatus") == "ENABLED"
-    return {
-        "name": table["TableName"],
-        **_keys(table["KeySchema"]),
-        "billing_mode": table.get("BillingModeSummary", {}).get("BillingMode", "PROVISIONED"),
-        "point_in_time_recovery_days": recovery.get("RecoveryPeriodInDays", 35) if recovering else 0,
-        "ttl_attribute": ttl.get("AttributeName") if ttl["TimeToLiveStatus"] in ("ENABLED", "ENABLING") else None,
-        "deletion_protection": table.get("DeletionProtectionEnabled", False),
-        "encryption": _encryption(table.get("SSEDescription", {})),
-        "stream_view_type": stream.get("StreamViewType") if stream.get("StreamEnabled") else None,
-        "table_class": table.get("TableClassSummary", {}).get("TableClass", "STANDARD"),
-        "indexes": {
-            index["IndexName"]: {
-                **_keys(index["KeySchema"]),
-                "projection_type": index["Projection"]["ProjectionType"],
-            }
-            for index in indexes
-        },
-        "statuses": {
-            table["TableName"]: table["TableStatus"],
-            **{f"{table['TableName']}/{index['IndexName']}": index["IndexStatus"] for index in indexes},
-        },
-    }
-
-
-def _keys(schema: list[dict[str, str]]) -> dict[str, str | None]:
-    by_type = {key["KeyType"]: key["AttributeName"] for key in schema}
-    return {"hash_key": by_type["HASH"], "range_key": by_type.get("RANGE")}
-
-
-def _encryption(description: dict[str, Any]) -> str:
-    if description.get("Status") not in ("ENABLED", "ENABLING", "UPDATING"):
-        return "AWS_OWNED"
-    try:
-        key = aws.client("kms").describe_key(KeyId=description["KMSMasterKeyArn"])["KeyMetadata"]
-    except (ClientError, KeyError):  # without kms:DescribeKey only the customer's own policy could tell
-        return "AWS_MANAGED"
-    return "CUSTOMER_MANAGED" if key["KeyManager"] == "CUSTOMER" else "AWS_MANAGED"
-
-
-def _deployed_code(system: str, declared: dict[str, Any], manifest: dict[str, Any]) -> Outcome:
-    deployed = aws.client("lambda").get_function_configuration(
-        FunctionName=declared["function_name"], Qualifier=declared["alias_name"]
-    )
-    built = manifest["functions"][system]["source_code_hash"]
-    if deployed["CodeSha256"] != built:
-        raise _failed(
-            f"{declared['function_name']} runs code {deployed['CodeSha256'][:12]}…, the manifest says {built[:12]}…: "
-            "apply again, or build the commit that is deployed"
-        )
-    return Outcome(f"version {deployed['Version']} runs the code of the manifest ({deployed['CodeSha256'][:12]}…)")
-
-
-def _item_in_dynamodb(declared: dict[str, Any], record: Record) -> Outcome:
-    if declared["persistence"] == "memory":
-        raise _Skip("persistence is memory: nothing is stored")
-    table = declared["tables"][record.table]["name"]
-    item = aws.client("dynamodb").get_item(TableName=table, Key=record.key, ConsistentRead=True).get("Item")
-    if item is None:
-        raise _failed(f"{_key_text(record.key)} is not in {table}, although the API took it")
-    wrong = [name for name, value in record.attributes.items() if item.get(name) != value]
-    if wrong:
-        raise _failed(f"{_key_text(record.key)} in {table} differs from what was written in {', '.join(wrong)}")
-    return Outcome(f"{_key_text(record.key)} read straight from {table}")
-
-
-def _listed(api: ApiClient, record: Record, seen: set[str]) -> Outcome:
-    deadline = time.monotonic() + INDEX_DEADLINE_SECONDS
-    while True:
-        answer = api.send("GET", record.query_path).expect(200)
-        seen.add(answer.environment_id)
-        if record.lists_it(answer.body):
-            return Outcome("found by query")
-        if time.monotonic() > deadline:
-            raise _failed(f"{record.query_path} does not list the record after {INDEX_DEADLINE_SECONDS} s")
-        time.sleep(POLL_SECONDS)
-
-
-def _warm_queries(
-    api: ApiClient,
-    record: Record,
-    declared: dict[str, Any],
-    verification: dict[str, Any],
-    began: int,
-    seen: set[str],
-) -> Outcome:
-    budget = verification["budgets"]["query_milliseconds"]
-    for _ in range(ROUNDS):
-        answers = [api.send("GET", record.query_path).expect(200) for _ in range(WARM_QUERIES)]
-        seen.update(answer.environment_id for answer in answers)
-        found = _reports_of(declared["log_group_name"], began, answers)
-        warm = [report.milliseconds for report in found.values() if report.init_milliseconds is None]
-        far = [answer.milliseconds for answer in answers]
-        figures = {
-            **{f"query_p{q}_milliseconds": percentile(warm, q) for q in (50, 95, 99)},
-            **{f"round_trip_p{q}_milliseconds": percentile(far, q) for q in (50, 95, 99)},
-        }
-        detail = (
-            f"p50/p95/p99 {'/'.join(f'{percentile(warm, q):.1f}' for q in (50, 95, 99))} ms in the function, "
-            f"{'/'.join(f'{percentile(far, q):.1f}' for q in (50, 95, 99))} ms from here; budget p95 {budget} ms"
-        )
-        if figures["query_p95_milliseconds"] <= budget:
-            return Outcome(detail, figures)
-    raise _failed(f"over budget in {ROUNDS} rounds: {detail}")
-
-
-def _cold_start(
-    api: ApiClient,
-    record: Record,
-    declared: dict[str, Any],
-    verification: dict[str, Any],
-    began: int,
-    seen: set[str],
-) -> Outcome:
-    """Reads in growing waves until an execution environment answers that was started for it.
-
-    More simultaneous calls than there are environments make Lambda start new ones, without a change to the account.
-    """
-    if declared["persistence"] == "memory":
-        raise _Skip("persistence is memory: a cold start loses what was written")
-    missed: list[str] = []
-    for calls in COLD_START_WAVES:
-        fresh = [answer for answer in _at_once(api, record.read_path, calls) if answer.environment_id not in seen]
-        if not fresh:
-            continue
-        for answer in fresh:
-            answer.expect(200)
-        started = [
-            report
-            for report in _reports_of(declared["log_group_name"], began, fresh).values()
-            if report.init_milliseconds is not None
-        ]
-        if not started:  # environments that somebody else's calls had started
-            seen.update(answer.environment_id for answer in fresh)
-            continue
-        first = min(started, key=lambda report: (report.init_milliseconds or 0) + report.milliseconds)
-        total = (first.init_milliseconds or 0) + first.milliseconds
-        figures = {"cold_start_milliseconds": total, "init_milliseconds": first.init_milliseconds or 0}
-        budget = verification["budgets"]["cold_start_milliseconds"]
-        detail = (
-            f"read back by a new execution environment: init {first.init_milliseconds:.0f} ms + first answer "
-            f"{first.milliseconds:.0f} ms; budget {budget} ms"
-        )
-        if total <= budget:
-            return Outcome(detail, figures)
-        missed.append(detail)
-        if len(missed) == ROUNDS:
-            break
-        seen.update(answer.environment_id for answer in fresh)
-    if missed:
-        raise _failed(f"over budget in {len(missed)} rounds: {missed[-1]}")
-    raise _failed(
-        f"no new execution environment came up under {COLD_START_WAVES[-1]} simultaneous calls: raise the function's "
-        "reserved concurrency, or wait until others leave it some"
-    )
-
-
-def _at_once(api: ApiClient, path: str, calls: int) -> list[Answer]:
-    together = Barrier(calls)
-
-    def call(_: int) -> Answer:
-        together.wait()
-        return api.send("GET", path)
-
-    with ThreadPoolExecutor(calls) as pool:
-        answers = list(pool.map(call, range(calls)))
-    # What no execution environment answered was throttled and never run; it says nothing about the state.
-    return [answer for answer in answers if answer.environment_id]
-
-
-def _reports_of(log_group: str, since: int, answers: list[Answer]) -> dict[str, execution_logs.Report]:
-    """The REPORT lines of these answers, waiting until CloudWatch Logs shows them all."""
-    wanted = {answer.request_id for answer in answers}
-    deadline = time.monotonic() + LOG_DEADLINE_SECONDS
-    while True:
-        found = execution_logs.reports(list(execution_logs.events(log_group, since)))
-        if wanted <= found.keys():
-            return {request_id: found[request_id] for request_id in wanted}
-        if time.monotonic() > deadline:
-            raise _failed(f"{log_group} shows no REPORT line of {len(wanted - found.keys())} of {len(wanted)} calls")
-        time.sleep(POLL_SECONDS)
-
-
-def _remove(api: ApiClient, record: Record) -> Outcome:
-    # With memory persistence another environment may not know the record; it goes with its environment.
-    api.send("DELETE", record.delete_path).expect(204, 404)
-    api.send("GET", record.read_path).expect(404)
-    return Outcome("what was written is removed")
-
-
-def _logs_without_errors(log_group: str, since: int) -> Outcome:
-    messages = [event["message"] for event in execution_logs.events(log_group, since)]
-    errors = [error for message in messages if (error := execution_logs.error_message(message))]
-    if errors:
-        raise _failed(f"{len(errors)} errors in {log_group}, the first: {errors[0]}")
-    return Outcome(f"{len(messages)} lines in {log_group}, no error")
 
 
 def percentile(values: list[float], percent: int) -> float:

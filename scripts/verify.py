@@ -33,11 +33,9 @@ def verify(applied: Stack, outputs: dict[str, Any], only: str = "") -> list[Chec
         )
     manifest = json.loads((paths.LAMBDA_BUILD / MANIFEST).read_text())
     began = datetime.now(UTC)
-    checks: list[Check] = []
-    for system, settings in declared["systems"].items():
-        if only in ("", system):
-            with step(f"verify {system}") as progress:
-                checks += verification.verify_system(system, settings, declared, manifest, progress)
+    systems = {name: settings for name, settings in declared["systems"].items() if only in ("", name)}
+    with step(f"verify {', '.join(systems) or 'nothing: every system is off'}") as progress:
+        checks = verification.verify_systems(systems, declared, manifest, progress)
     checks.append(
         verification.no_changes(lambda: stack.plan(applied, "verify the next plan"), lambda: stack.summary(applied))
     )

@@ -1,20 +1,36 @@
-"""What verification writes, reads and removes in each system: one module a system, each with `write(api)`."""
+"""What verification writes, reads and removes in each system: one module a system.
 
-from collections.abc import Callable
+Each has `write(api, tables)`: it writes through the API and yields a Record for each thing as soon as that is
+written, so that it is removed even if a later write fails. `tables` are the tables' names by logical name.
+"""
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
+
+from scripts import aws
 
 
 class Record(NamedTuple):
-    """Something written through the API, and how to find it again.
+    """Something written through the API, how to find it again, and how to take it away.
 
-    `table` is the table's logical name in the outputs, `key` and `attributes` are in DynamoDB's JSON, `lists_it` tells
-    whether the answer to `query_path` holds the record.
+    `table` is the table's logical name in the outputs, `key` and `attributes` are in DynamoDB's JSON. `shows_it` and
+    `lists_it` tell whether the bodies answered to `read_path` and `query_path` hold the record. `remove` takes
+    away all that was written with it, also where persistence is memory and DynamoDB holds nothing of it; it may be
+    called twice. `headers` go with each read.
     """
 
     table: str
     key: dict[str, Any]
     attributes: dict[str, Any]
     read_path: str
+    shows_it: Callable[[Any], bool]
     query_path: str
-    lists_it: Callable[[dict[str, Any]], bool]
-    delete_path: str
+    lists_it: Callable[[Any], bool]
+    remove: Callable[[], None]
+    headers: Mapping[str, str] = MappingProxyType({})
+
+
+def delete_item(table_name: str, key: dict[str, Any]) -> None:
+    """Straight from DynamoDB, for what the API has no DELETE for; nothing happens if it is not there."""
+    aws.client("dynamodb").delete_item(TableName=table_name, Key=key)
