@@ -34,7 +34,7 @@ def answer_to(error: Exception, line: dict[str, Any]) -> Answer:
     if not isinstance(error, Problem):
         problem = _problem(error)
         if problem.status >= 429:
-            line["level"] = "WARNING" if problem.status == 429 else "ERROR"
+            line["level"] = "WARN" if problem.status == 429 else "ERROR"
             line["error"] = f"{type(error).__name__}: {error}"
         if problem.status == 500:
             import traceback

@@ -7,7 +7,7 @@ import os
 import sys
 import time
 
-from common import events
+from common import clock, events
 from common.errors import Problem
 from common.events import Answer, Request
 
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
     Route = Callable[[Request], Answer]
 
-_LEVELS = {"DEBUG": 0, "INFO": 1, "WARNING": 2, "ERROR": 3}
+# LOG_LEVEL says WARNING, lines say WARN as Lambda does, which filters them by level and timestamp in its JSON format
+_LEVELS = {"DEBUG": 0, "INFO": 1, "WARN": 2, "WARNING": 2, "ERROR": 3}
 # Kept back from the invocation's time to put the answer together
 _ANSWER_SECONDS = 0.25
 _DEFAULT_SECONDS = 10.0
@@ -111,6 +112,7 @@ class App:
         if _LEVELS[line["level"]] < self._level:
             return
         usage = self._database.usage
+        line = {"timestamp": clock.text(clock.now())} | line
         line |= {
             "status": status,
             "duration_ms": round((time.monotonic() - started) * 1000, 2),

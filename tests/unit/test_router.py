@@ -1,6 +1,7 @@
 """Matching, problem details, headers and the log line."""
 
 import json
+import re
 import sys
 import types
 from collections.abc import Callable
@@ -107,7 +108,7 @@ def test_numbers_are_answered_exactly() -> None:
         (InvalidValue("39 digits"), 400, "INFO"),
         (ConditionFailed([0]), 409, "INFO"),
         (ItemTooLarge("x"), 413, "INFO"),
-        (Throttled(CANARY), 429, "WARNING"),
+        (Throttled(CANARY), 429, "WARN"),
         (Unavailable(CANARY), 503, "ERROR"),
         (Refused(f"AccessDenied: arn:aws:dynamodb:::table/{CANARY}"), 500, "ERROR"),
         (KeyError(CANARY), 500, "ERROR"),
@@ -138,6 +139,8 @@ def test_the_log_has_one_line_a_request_without_anything_a_caller_sent(capsys: p
     assert CANARY not in found + unknown + parameter
     line = json.loads(found)
     assert line.pop("duration_ms") >= 0
+    # Lambda's JSON format filters by it, and takes RFC 3339 only
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", line.pop("timestamp"))
     assert line.pop("environment") == made.environment_id
     assert line == {
         "level": "INFO",
@@ -152,9 +155,10 @@ def test_the_log_has_one_line_a_request_without_anything_a_caller_sent(capsys: p
     }
 
 
-@pytest.mark.parametrize(("level", "lines"), [("DEBUG", 2), ("info", 2), ("WARNING", 1), ("ERROR", 1), ("odd", 2)])
+@pytest.mark.parametrize(("level", "lines"), [("DEBUG", 3), ("info", 3), ("WARNING", 2), ("ERROR", 1), ("odd", 3)])
 def test_the_log_level_keeps_lines_back(level: str, lines: int, capsys: pytest.CaptureFixture[str]) -> None:
     call(app(echo, LOG_LEVEL=level))
+    call(app(fail_with(Throttled("x")), LOG_LEVEL=level))
     call(app(fail_with(KeyError()), LOG_LEVEL=level))
     assert len(capsys.readouterr().out.splitlines()) == lines
 
