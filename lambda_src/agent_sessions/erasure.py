@@ -50,6 +50,8 @@ class Erasure:
         self._deadline = deadline
         self._mark = 0
         self._waiting = False
+        # ids of messages by session: an index may go on showing what is deleted
+        self._seen: dict[str, set[str]] = {}
 
     def run(self) -> bool:
         """Whether nothing is left."""
@@ -98,8 +100,9 @@ class Erasure:
             entries, after = self._store.sessions.query(
                 self._owner.partition, between=ENTRIES, limit=_SESSIONS, after=after
             )
-            self._erase({item["sessionId"]: {"id": item["id"], "tenantId": item["tenantId"]} for item in entries})
-            found = found or bool(entries)
+            if entries:
+                self._erase({item["sessionId"]: {"id": item["id"], "tenantId": item["tenantId"]} for item in entries})
+                found = True
             if after is None:
                 break
         for ids in self._without_entry():
@@ -154,7 +157,7 @@ class Erasure:
     def _erase_messages(self, session_id: str, session: Item | None) -> bool:
         """Whether all of them are gone for certain."""
         counted = _number(session, "messageCount") if session and session.get("countsAll") is True else None
-        seen: set[str] = set()
+        seen = self._seen.setdefault(session_id, set())
         while True:
             is_settled = self._is_settled(session)
             before = len(seen)
