@@ -13,6 +13,7 @@ from common.credentials import Credentials
 from common.signature import signed_headers
 
 TEXT = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=60)
+DYNAMODB = ("dynamodb", "DynamoDB_20120810", "1.0")
 
 
 @given(
@@ -22,24 +23,35 @@ TEXT = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, m
     secret_key=TEXT,
     token=st.one_of(st.just(""), TEXT, st.builds("{}  {}".format, TEXT, TEXT)),
     operation=st.sampled_from(["GetItem", "TransactWriteItems", "Query"]),
+    api=st.sampled_from([DYNAMODB, ("secretsmanager", "secretsmanager", "1.1"), ("ssm", "AmazonSSM", "1.1")]),
     body=st.binary(max_size=300),
     at=st.integers(0, 4_000_000_000),
 )
 def test_a_signature_is_what_botocore_makes(
-    host: str, region: str, access_key: str, secret_key: str, token: str, operation: str, body: bytes, at: int
+    host: str,
+    region: str,
+    access_key: str,
+    secret_key: str,
+    token: str,
+    operation: str,
+    api: tuple[str, str, str],
+    body: bytes,
+    at: int,
 ) -> None:
-    ours = signed_headers(host, region, Credentials(access_key, secret_key, token), operation, body, at)
+    more = () if api == DYNAMODB else (api,)
+    ours = signed_headers(host, region, Credentials(access_key, secret_key, token), operation, body, at, *more)
+    service, target, json_version = api
     request = AWSRequest(
         method="POST",
         url=f"https://{host}/",
         data=body,
         headers={
-            "content-type": "application/x-amz-json-1.0",
+            "content-type": f"application/x-amz-json-{json_version}",
             "host": host,
-            "x-amz-target": f"DynamoDB_20120810.{operation}",
+            "x-amz-target": f"{target}.{operation}",
         },
     )
-    signer = botocore.auth.SigV4Auth(BotocoreCredentials(access_key, secret_key, token or None), "dynamodb", region)
+    signer = botocore.auth.SigV4Auth(BotocoreCredentials(access_key, secret_key, token or None), service, region)
     moment = datetime.fromtimestamp(at, UTC).replace(tzinfo=None)
     with mock.patch.object(botocore.auth, "get_current_datetime", return_value=moment):
         signer.add_auth(request)
