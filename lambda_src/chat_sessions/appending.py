@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 FIRST_PAUSE_SECONDS = 0.004
 LONGEST_PAUSE_SECONDS = 0.25
+MAXIMUM_DOUBLINGS = 6
 
 
 class Appending:
@@ -60,6 +61,9 @@ class Appending:
         self._deadline = deadline
         # after a time that is known to be taken
         self._earliest = 0
+        self._attempt = 0
+        # when the session's clock was last known, by ours
+        self._known_at = 0.0
 
     def run(
         self, check: Callable[[int], None], also: Callable[[dict[str, Any]], list[Change]], *, is_exact: bool
@@ -70,7 +74,6 @@ class Appending:
         transaction to it. `also` is given the result and returns further changes for the same transaction.
         """
         head = self._read()
-        attempt = 0
         while True:
             check(version(head))
             redated = self._redated(head)
@@ -92,9 +95,9 @@ class Appending:
                     found = (error.found[1] if 1 in error.found else self._read()) if 1 in error.positions else redated
                 else:
                     return body
-            self._pause(attempt)
-            attempt += 1
             head = visible(found, self._user)
+            self._known_at = time.monotonic()
+            self._pause()
 
     def _read(self) -> Item:
         return self._store.head(self._session_id, self._user)
@@ -116,6 +119,10 @@ class Appending:
             from chat_sessions.older_sessions import last_time
 
             last = last_time(self._store.table, head)
+        if self._attempt:
+            # who was first goes on meanwhile, at the pace of time wherever their clock stands: without this, a writer
+            # whose wall clock is behind the others' would lose for as long as they write
+            last += int((time.monotonic() - self._known_at) * 1_000_000)
         return max(clock.now(), last + 1, self._earliest)
 
     def _changes(self, head: Item, now: int, *, is_exact: bool) -> list[Change]:
@@ -162,9 +169,10 @@ class Appending:
             unexpired_at=clock.now() // 1_000_000 if ends else None,
         )
 
-    def _pause(self, attempt: int) -> None:
+    def _pause(self) -> None:
         """Others were first: wait before another attempt (exponential, full jitter); 503 if time is up."""
-        longest = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2**attempt)
+        longest = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2 ** min(self._attempt, MAXIMUM_DOUBLINGS))
+        self._attempt += 1
         seconds = longest * int.from_bytes(os.urandom(4), "big") / 2**32
         if time.monotonic() + seconds >= self._deadline:
             raise Problem(

@@ -81,6 +81,7 @@ class ChatSessions(Application):
 
     def stored(self, session_id: str = "s") -> list[dict[str, Any]]:
         """Every item of a session's partition, as it is stored."""
+        self.database.begin(None)  # the last invocation's time may be over
         found: list[dict[str, Any]] = []
         after = None
         while True:
