@@ -78,7 +78,7 @@ class Appending:
             check(version(head))
             redated = self._redated(head)
             if redated is None:
-                found: Item | None = self._read()
+                found = self._read()
             else:
                 now = self._next_time(redated)
                 body = {"session_id": self._session_id, "time": clock.text(now)} | {
@@ -91,8 +91,8 @@ class Appending:
                         raise
                     if 0 in error.positions:
                         self._earliest = now + 1
-                    # the head that stood against it is told, mostly: then it need not be read again
-                    found = (error.found[1] if 1 in error.found else self._read()) if 1 in error.positions else redated
+                    # the head that stood against it is told: then it need not be read again
+                    found = (error.found.get(1) or self._read()) if 1 in error.positions else redated
                 else:
                     return body
             head = visible(found, self._user)

@@ -12,9 +12,11 @@ import pytest
 from moto.dynamodb.responses import DynamoHandler
 
 from common import clock, paging
+from common.dynamodb_json import marshal_item
 from common.errors import Throttled, Unavailable
-from tests.contract.chat_sessions import CONTRACT, ChatSessions, new_chat_sessions
+from tests.contract.chat_sessions import CONTRACT, NAMES, ChatSessions, new_chat_sessions
 from tests.contract.engines import Engine
+from tests.unit.fake_service import CUT, LOSE, SILENT, FakeService, cancelled, fails, served
 from tests.unit.http_events import Context, event
 
 SECOND = 1_000_000
@@ -1288,6 +1290,79 @@ def test_the_claim_is_a_setting(engine: Engine) -> None:
         assert answer.body["user_id"] == "ann@example.com"
         assert chat.create("t", None, **claims("ann")).status == 403
         assert chat.create("t", None, claims={"email": "x" * 3000}).status == 400
+
+
+# --- when DynamoDB fails
+
+HEAD_ANSWER = {"Item": marshal_item(head_item("s", clock_microseconds=1, version=1, message_count=0))}
+ROUTES: dict[str, dict[str, Any]] = {
+    "POST /sessions": {"body": {"user_id": "u"}},
+    "GET /sessions/s": {},
+    "DELETE /sessions/s": {},
+    "POST /sessions/s/messages": {"body": {"role": "user", "content": "x"}},
+    "GET /sessions/s/messages": {},
+    "GET /users/u/sessions": {},
+}
+
+
+@pytest.fixture
+def service() -> Iterator[FakeService]:
+    with served(FakeService()) as service:
+        yield service
+
+
+@pytest.fixture
+def failing(service: FakeService) -> ChatSessions:
+    engine = Engine("fake", service.url)
+    return ChatSessions(engine, {**engine.environment, **NAMES})
+
+
+@pytest.mark.parametrize("route", ROUTES)
+@pytest.mark.parametrize(
+    ("trouble", "status"),
+    [(fails("ThrottlingException"), 429), (fails("InternalServerError", 500), 503), (CUT, 503), (SILENT, 503)],
+    ids=["throttled", "failing", "cut off", "silent"],
+)
+def test_every_route_says_so_in_time(
+    failing: ChatSessions, service: FakeService, route: str, trouble: Any, status: int
+) -> None:
+    service.plan = [trouble] * 100
+    method, path = route.split(" ")
+    answer = failing.call(method, path, context=Context(milliseconds=300), **ROUTES[route])
+    assert answer.status == status
+    assert int(answer.headers["retry-after"]) >= 1
+    assert NAMES["DYNAMODB_TABLE_NAME"] not in answer.text
+
+
+def test_a_message_whose_answer_was_lost_is_stored_once(failing: ChatSessions, service: FakeService) -> None:
+    done: list[str] = []
+
+    def serve(operation: str, request: Any) -> tuple[int, Any]:
+        if operation == "TransactWriteItems":
+            done.append(request["ClientRequestToken"])
+        return 200, {}
+
+    service.serve = serve
+    service.plan = [(200, HEAD_ANSWER), LOSE, cancelled("None", "TransactionConflict")]
+    assert failing.append().status == 201
+    assert service.operations == ["GetItem"] + ["TransactWriteItems"] * 3
+    assert len(set(done)) == 1, "by its token DynamoDB knows it again"
+
+
+def test_the_head_that_stood_against_a_message_is_read_where_it_is_not_told(
+    failing: ChatSessions, service: FakeService
+) -> None:
+    told, untold = (cancelled("None", "ConditionalCheckFailed") for _ in range(2))
+    told[1]["CancellationReasons"][1]["Item"] = HEAD_ANSWER["Item"]
+    service.plan = [(200, HEAD_ANSWER), told, untold, (200, HEAD_ANSWER)]
+    assert failing.append().status == 201
+    assert service.operations == [
+        "GetItem",
+        "TransactWriteItems",
+        "TransactWriteItems",
+        "GetItem",
+        "TransactWriteItems",
+    ]
 
 
 # --- everything else
