@@ -489,14 +489,15 @@ def test_races_without_end_are_a_503_in_time_and_write_nothing(
 ) -> None:
     chat.create()
     real = store_of(chat).database.write
-    appended = iter(range(1000))
+    appended = iter(range(1, 1000))
 
     def write(changes: Any) -> None:
         if len(changes) > 1 and changes[0].item.get("content") == "late":  # another is always first
             monkeypatch.setattr(store_of(chat).database, "write", real)
-            time_of_day.advance(60)
-            chat.append("s", f"first {next(appended)}")
-            time_of_day.advance(-60)
+            minutes = next(appended)
+            time_of_day.advance(60 * minutes)
+            chat.append("s", f"first {minutes}")
+            time_of_day.advance(-60 * minutes)
             monkeypatch.setattr(store_of(chat).database, "write", write)
         real(changes)
 
