@@ -85,9 +85,10 @@ class App:
     def _match(self, request: Request) -> str:
         """The template of the route that is meant; the path's parameters are set. 404 if there is none."""
         method = _read_as(request.method)
-        if f"{method} {request.route}" in self.routes:
+        if request.route in self._templates:
+            # an encoded slash stays within the parameter that API Gateway found it in
             request.segments = _filled(self._templates[request.route], request.parameters)
-            if "" not in request.segments:
+            if "" not in request.segments and f"{method} {request.route}" in self.routes:
                 return request.route
         fitting = [template for template in self._templates if self._fits(template, request)]
         if not fitting:

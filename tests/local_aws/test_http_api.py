@@ -284,6 +284,29 @@ def test_no_route_and_no_stage_are_404(make_api: MakeApi) -> None:
     assert response.headers["content-type"] == "application/json"
 
 
+@pytest.mark.parametrize("method", ["PUT", "OPTIONS", "TRACE", "HEAD"])
+def test_any_carries_a_method_without_a_route_to_the_function(make_api: MakeApi, method: str) -> None:
+    api = make_api()
+    api.route("GET /agents/{id}")
+    api.route("ANY /agents/{id}")
+    api.stage()
+    assert api.request("GET", "/agents/x").json["routeKey"] == "GET /agents/{id}"
+    response = api.request(method, "/agents/x")
+    assert response.status == 201
+    if method != "HEAD":
+        event = response.json
+        assert (event["routeKey"], event["pathParameters"]) == ("ANY /agents/{id}", {"id": "x"})
+        assert event["requestContext"]["http"]["method"] == method
+
+
+def test_any_asks_for_the_same_signature(make_api: MakeApi) -> None:
+    api = make_api()
+    api.route("ANY /agents/{id}", AuthorizationType="AWS_IAM")
+    api.stage()
+    for method in ("GET", "PUT", "OPTIONS"):
+        assert api.request(method, "/agents/x").status == 403
+
+
 def test_an_unknown_api_is_a_404(api: Api) -> None:
     api.id = "nothinghere"
     assert api.request("GET", "/").body == b'{"message":"Not Found"}'

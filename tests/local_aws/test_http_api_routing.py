@@ -42,6 +42,29 @@ def test_the_most_specific_route_wins(method: str, path: str, expected: Match) -
     assert match(reversed(ROUTES), method, path) == expected
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "expected"),
+    [
+        ("GET", "/agents/x", Match("GET /agents/{id}", {"id": "x"})),
+        ("POST", "/agents/register", Match("POST /agents/register", {})),
+        # The path decides before the method does.
+        ("GET", "/agents/register", Match("ANY /agents/register", {})),
+        *(
+            (method, "/agents/x", Match("ANY /agents/{id}", {"id": "x"}))
+            for method in ("PUT", "POST", "PATCH", "HEAD", "OPTIONS", "TRACE")
+        ),
+        ("PUT", "/agents/a%2Fb", Match("ANY /agents/{id}", {"id": "a/b"})),
+        ("PUT", "/agents/x/y", None),
+        ("TRACE", "/", None),
+    ],
+)
+def test_any_takes_the_methods_that_have_no_route_of_their_own(method: str, path: str, expected: Match | None) -> None:
+    routes = ["POST /agents/register", "ANY /agents/register", "GET /agents/{id}", "DELETE /agents/{id}"]
+    routes.append("ANY /agents/{id}")
+    assert match(routes, method, path) == expected
+    assert match(reversed(routes), method, path) == expected
+
+
 def test_nothing_matches_without_a_default() -> None:
     assert match(["GET /agents/{id}"], "DELETE", "/agents/1") is None
     assert match(["GET /agents/{id}"], "GET", "/agents/") is None

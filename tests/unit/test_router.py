@@ -80,6 +80,29 @@ def test_a_method_without_a_route_names_those_there_are(path: str, allowed: str)
     assert (options["statusCode"], options["headers"]["allow"], options["body"]) == (204, allowed, "")
 
 
+@pytest.mark.parametrize(
+    ("method", "template", "path", "parameters", "status", "allowed"),
+    [
+        ("PATCH", "/things/{id}", "/things/a", {"id": "a"}, 405, "DELETE, GET, HEAD, OPTIONS"),
+        ("PATCH", "/things/{id}", "/things/a/b", {"id": "a/b"}, 405, "DELETE, GET, HEAD, OPTIONS"),
+        ("TRACE", "/things", "/things", {}, 405, "GET, HEAD, OPTIONS"),
+        ("OPTIONS", "/things", "/things", {}, 204, "GET, HEAD, OPTIONS"),
+        # API Gateway takes the fixed text, the function's method is at the parameter
+        ("GET", "/things/new", "/things/new", {}, 200, None),
+        ("PUT", "/things/new", "/things/new", {}, 405, "DELETE, GET, HEAD, OPTIONS, POST"),
+    ],
+)
+def test_what_api_gateway_sends_by_any_finds_its_route(
+    method: str, template: str, path: str, parameters: dict[str, str], status: int, allowed: str | None
+) -> None:
+    made = event("http", method, path)
+    made |= {"routeKey": f"ANY {template}", "pathParameters": parameters}
+    result = app(echo)(made, Context())
+    assert (result["statusCode"], result["headers"].get("allow")) == (status, allowed)
+    if status == 200:
+        assert json.loads(result["body"])["parameters"] == {"id": "new"}
+
+
 def test_every_answer_says_which_request_and_environment_it_is_of() -> None:
     made, other = app(echo), app(fail_with(Problem(404, "no")))
     first, second = (call(made, context=Context(f"id-{i}")) for i in (1, 2))

@@ -6,8 +6,8 @@ resource "aws_apigatewayv2_api" "this" {
 
   lifecycle {
     precondition {
-      condition     = length(local.contested_routes) == 0
-      error_message = "Two systems claim the same route, and API Gateway takes one only: ${join("; ", local.contested_routes)}. Rename one in its openapi.yaml."
+      condition     = length(local.contested_paths) == 0
+      error_message = "One path is claimed twice, and one function only can answer it: ${join("; ", local.contested_paths)}. Rename one in its openapi.yaml."
     }
   }
 }

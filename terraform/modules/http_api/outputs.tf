@@ -14,7 +14,7 @@ output "execution_arn" {
 }
 
 output "routes" {
-  description = "Route keys by system, for example `GET /agents/{id}`."
+  description = "Route keys of the contracts by system, for example `GET /agents/{id}`; the ANY routes beside them are not among these."
   value       = local.routes_by_system
 }
 

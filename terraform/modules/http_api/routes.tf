@@ -11,12 +11,19 @@ locals {
     ])
   }
 
-  systems_by_route = transpose(local.routes_by_system)
+  paths_by_system = { for name, routes in local.routes_by_system : name => distinct([for route in routes : split(" ", route)[1]]) }
 
-  # API Gateway matches on the shape of a path: /pets/{id} and /pets/{name} are one route to it.
-  claims           = flatten([for system, routes in local.routes_by_system : [for route in routes : { shape = replace(route, "/\\{[^}]+\\}/", "{}"), claim = "${route} (${system})" }]])
-  claims_by_shape  = { for claim in local.claims : claim.shape => claim.claim... }
-  contested_routes = [for claims in values(local.claims_by_shape) : join(" and ", sort(claims)) if length(claims) > 1]
+  # Where only the contract's methods had a route, any other would be API Gateway's 404; so it is the function's 405,
+  # which names the methods there are.
+  systems_by_route = transpose({
+    for name, routes in local.routes_by_system : name => concat(routes, [for path in local.paths_by_system[name] : "ANY ${path}"])
+  })
+
+  # API Gateway matches on the shape of a path: /pets/{id} and /pets/{name} are one path to it, and one function
+  # answers it.
+  claims          = flatten([for system, paths in local.paths_by_system : [for path in paths : { shape = replace(path, "/\\{[^}]+\\}/", "{}"), claim = "${path} (${system})" }]])
+  claims_by_shape = { for claim in local.claims : claim.shape => claim.claim... }
+  contested_paths = [for claims in values(local.claims_by_shape) : join(" and ", sort(claims)) if length(claims) > 1]
 
   authorization_types = { iam = "AWS_IAM", none = "NONE" }
 }

@@ -14,13 +14,18 @@ run "routes_are_those_of_the_openapi_files" {
   command = plan
 
   assert {
-    condition     = toset(keys(aws_apigatewayv2_route.this)) == toset(["GET /agents", "POST /agents", "GET /agents/{id}", "GET /pets"])
-    error_message = "Methods and paths, nothing else: ${join(", ", keys(aws_apigatewayv2_route.this))}"
+    condition     = toset(keys(aws_apigatewayv2_route.this)) == toset(["GET /agents", "POST /agents", "ANY /agents", "GET /agents/{id}", "ANY /agents/{id}", "GET /pets", "ANY /pets"])
+    error_message = "The methods of each path, and ANY for the others: ${join(", ", keys(aws_apigatewayv2_route.this))}"
   }
 
   assert {
     condition     = { for system, routes in output.routes : system => toset(routes) } == { agents = toset(["GET /agents", "POST /agents", "GET /agents/{id}"]), pets = toset(["GET /pets"]) }
     error_message = "Routes by system: ${jsonencode(output.routes)}"
+  }
+
+  assert {
+    condition     = jsonencode(local.systems_by_route["ANY /agents/{id}"]) == jsonencode(["agents"]) && jsonencode(local.systems_by_route["ANY /pets"]) == jsonencode(["pets"])
+    error_message = "A wrong method goes to the path's own system: ${jsonencode(local.systems_by_route)}"
   }
 
   assert {

@@ -99,7 +99,7 @@ run "alarm_threshold_below_zero" {
   expect_failures = [var.alarms]
 }
 
-run "two_systems_claiming_one_route" {
+run "two_systems_claiming_one_path" {
   command = plan
 
   variables {
@@ -112,7 +112,7 @@ run "two_systems_claiming_one_route" {
   expect_failures = [aws_apigatewayv2_api.this]
 }
 
-run "two_systems_claiming_the_very_same_route" {
+run "two_systems_claiming_the_very_same_path" {
   command = plan
 
   variables {
