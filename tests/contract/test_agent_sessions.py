@@ -374,6 +374,18 @@ def test_a_reply_is_dropped_when_its_user_was_erased_meanwhile(app: AgentSession
     assert app.everything() == ([], [])
 
 
+def test_a_reply_is_dropped_while_its_session_is_being_erased(app: AgentSessions) -> None:
+    class Marking:
+        def reply(self, asked: Any, *_: object) -> str:
+            item = app.session_item(asked["sessionId"])
+            assert item is not None
+            app.store(sessions=[item | {"erasing": clock.now()}])
+            return "bye"
+
+    assert with_backend(app, Marking()).say("hi").status == 409
+    assert [message["content"] for message in app.everything()[1]] == ["hi"]
+
+
 # --- closing
 
 
@@ -624,7 +636,7 @@ def test_ids_that_begin_alike_or_hold_separators_stay_apart(app: AgentSessions, 
         answer = app.call("GET", f"/agent/conversations/{tenant}/users/{user}", kind=kind)
         assert [one["id"] for one in answer.body["sessions"]] == [session]
         assert app.contents(session, tenant) == [f"{tenant} {user}"] * 2
-    for tenant, user in list(sessions)[:4]:
+    for tenant, user in list(sessions):
         assert app.erase(tenant, user, kind=kind).body["messages"] == 2
         del sessions[tenant, user]
         assert all(app.contents(session, t) for (t, _), session in sessions.items())
@@ -814,7 +826,7 @@ def test_odd_older_sessions(app: AgentSessions, case: str) -> None:
 
 
 def test_taking_over_can_be_interrupted_and_overtaken(app: AgentSessions, monkeypatch: pytest.MonkeyPatch) -> None:
-    old = legacy_sessions(160)
+    old = legacy_sessions(60)
     old[5]["isActive"] = True
     app.store(sessions=old)
     limited = app.call("GET", "/agent/conversations/t/users/u", context=Context(milliseconds=1000))
@@ -838,6 +850,23 @@ def test_taking_over_can_be_interrupted_and_overtaken(app: AgentSessions, monkey
     said = at_once(4, lambda i: apps[i].said(f"{i}"))
     assert set(said) == {"old-005"}
     assert [one["id"] for one in app.listed(limit="100")] == [one["id"] for one in old[::-1]]
+
+
+def test_one_who_is_overtaken_while_taking_over_changes_nothing_more(
+    app: AgentSessions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app.store(sessions=[one | {"isActive": True} for one in legacy_sessions(1)])
+    real, newer = app.database.write, []
+
+    def write(changes: Any) -> None:
+        monkeypatch.undo()
+        app.close(app.said("by another"))
+        newer.append(app.said("in a new one"))
+        real(changes)
+
+    monkeypatch.setattr(app.database, "write", write)
+    assert [app.said("overtaken")] == newer
+    assert [one["id"] for one in app.listed() if one["isActive"]] == newer
 
 
 # --- erasing
@@ -1020,6 +1049,25 @@ def test_erasing_waits_until_the_index_has_shown_every_message(
     waited = (time_of_day.microseconds - began) / SECOND
     assert erasure.INDEX_LAG_SECONDS <= waited <= erasure.INDEX_LAG_SECONDS + 4
     assert app.everything() == ([], [])
+
+
+def test_nothing_is_opened_for_a_user_whose_erasure_began_in_between(
+    app: AgentSessions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app.close(app.said())
+    real = app.database.write
+
+    def write(changes: Any) -> None:
+        monkeypatch.undo()
+        head = app.head()
+        assert head is not None
+        app.store(sessions=[head | {"erasing": clock.now()}])
+        real(changes)
+
+    monkeypatch.setattr(app.database, "write", write)
+    assert app.say("late").status == 409
+    assert "late" not in [message["content"] for message in app.everything()[1]]
+    assert app.erase().body["messages"] == 2
 
 
 def test_erasing_and_speaking_at_once_leave_nothing_half(app: AgentSessions, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -123,7 +123,7 @@ TOO_LONG = b'{"reply": "' + b"x" * MAXIMUM_ANSWER_BYTES + b'"}'
         OK + b"transfer-encoding: chunked\r\n\r\n" + b"1\r\nx\r\n" * 100_000 + b"0\r\n\r\n",
         OK + b"content-length: 200000\r\n\r\n" + b"[" * 200_000,
         OK + b"content-length: 20\r\n\r\n{}",
-        b"HTTP/1.1 200 OK\r\n" + b"a: b\r\n" * 200_000,
+        OK + b"a: b\r\n" * 100_000 + b'content-length: 17\r\n\r\n{"reply": "fine"}',
         b"HTTP/1.1 200 " + b"x" * 2_000_000,
     ],
     ids=lambda answer: repr(answer[:90]),
