@@ -34,16 +34,13 @@ module "agent_registry_function" {
   source = "./modules/function"
   count  = local.agent_registry_on
 
-  function = merge(var.function_defaults, { for setting, value in var.agent_registry.function : setting => value if value != null }, {
+  function = merge(local.function_settings.agent_registry, {
     name        = local.names.functions.agent_registry
     description = "Agent registry: register agents, find them by capability"
 
-    environment = merge(local.function_environment, {
-      PERSISTENCE               = local.persistence.agent_registry
+    environment = merge(local.function_environment.agent_registry, local.idempotency_environment, {
       AGENT_REGISTRY_TABLE_NAME = module.agent_registry_table[0].name
       CAPABILITY_INDEX_NAME     = local.agent_registry_capability_gsi
-      IDEMPOTENCY_TABLE_NAME    = module.idempotency_table[0].name
-      IDEMPOTENCY_TTL_SECONDS   = tostring(var.idempotency.ttl_seconds)
     })
   })
 
@@ -67,28 +64,11 @@ module "agent_registry_function" {
   )
 }
 
-# Roles outside this stack that need the table, too.
-resource "aws_iam_policy" "agent_registry" {
-  count = local.agent_registry_on == 1 && length(var.agent_registry.attach_access_to_roles) > 0 ? 1 : 0
-
-  name        = local.names.policies.agent_registry
-  description = "${title(var.agent_registry.attached_access)} access to the tables of the agent registry"
-  policy      = module.agent_registry_table[0].policy_documents[var.agent_registry.attached_access]
-}
-
-resource "aws_iam_role_policy_attachment" "agent_registry" {
-  for_each = local.agent_registry_on == 1 ? var.agent_registry.attach_access_to_roles : []
-
-  role       = each.value
-  policy_arn = aws_iam_policy.agent_registry[0].arn
-}
-
 locals {
   agent_registry = {
     for system in setintersection(var.systems, ["agent_registry"]) : system => {
-      function         = module.agent_registry_function[0]
-      tables           = { agents = module.agent_registry_table[0], idempotency = module.idempotency_table[0] }
-      policy_documents = module.agent_registry_table[0].policy_documents
+      function = module.agent_registry_function[0]
+      tables   = { agents = module.agent_registry_table[0], idempotency = module.idempotency_table[0] }
     }
   }
 }

@@ -3,7 +3,7 @@
 
 module "idempotency_table" {
   source = "./modules/table"
-  count  = length(var.systems) > 0 ? 1 : 0
+  count  = length(local.idempotent_systems) > 0 ? 1 : 0
 
   table = merge(local.table_defaults, {
     name     = local.names.idempotency_table
@@ -17,6 +17,16 @@ module "idempotency_table" {
 }
 
 locals {
+  # A retried message of the agent sessions is found by its own id: erasing a user must leave nothing here.
+  idempotent_systems = setsubtract(var.systems, ["agent_sessions"])
+
+  idempotency_environment = merge([
+    for table in module.idempotency_table : {
+      IDEMPOTENCY_TABLE_NAME  = table.name
+      IDEMPOTENCY_TTL_SECONDS = tostring(var.idempotency.ttl_seconds)
+    }
+  ]...)
+
   # What every function that keeps markers may do with them.
   idempotency_statements = merge([
     for table in module.idempotency_table : merge(

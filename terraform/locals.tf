@@ -1,9 +1,9 @@
 locals {
   # A system is its own file (`<system>.tf`), a word in this list and one in `systems` below.
-  known_systems = toset(["agent_registry"])
+  known_systems = toset(["agent_profiles", "agent_registry", "agent_sessions", "chat_sessions", "pet_store"])
 
-  # The systems that are switched on: function, tables by logical name, routes, and the documents for its users.
-  systems = merge(local.agent_registry)
+  # The systems that are switched on: function, and tables by logical name.
+  systems = merge(local.agent_profiles, local.agent_registry, local.agent_sessions, local.chat_sessions, local.pet_store)
 
   # Every name is made here.
   name = "${var.name_prefix}-${var.environment}"
@@ -11,9 +11,26 @@ locals {
     functions         = { for system in local.known_systems : system => "${local.name}-${replace(system, "_", "-")}" }
     policies          = { for system in local.known_systems : system => "${local.name}-${replace(system, "_", "-")}-access" }
     api               = local.name
+    rules             = { chat_sessions_deletions = "${local.name}-chat-sessions-deletions" }
     topic             = "${local.name}-alarms"
     dashboard         = local.name
     idempotency_table = coalesce(var.idempotency.table_name, "${local.name}-idempotency")
+  }
+
+  # The chat sessions' users know their table's name as `table_name`.
+  chat_sessions_table_name = coalesce(var.table_name, var.chat_sessions.table_name)
+
+  # Every table's name, by the variable that says it.
+  table_names = {
+    "agent_profiles.profiles_table_name"      = var.agent_profiles.profiles_table_name
+    "agent_profiles.conversations_table_name" = var.agent_profiles.conversations_table_name
+    "agent_profiles.match_table_name"         = var.agent_profiles.match_table_name
+    "agent_registry.table_name"               = var.agent_registry.table_name
+    "agent_sessions.sessions_table_name"      = var.agent_sessions.sessions_table_name
+    "agent_sessions.messages_table_name"      = var.agent_sessions.messages_table_name
+    "chat_sessions.table_name"                = local.chat_sessions_table_name
+    "idempotency.table_name"                  = local.names.idempotency_table
+    "pet_store.table_name"                    = var.pet_store.table_name
   }
 
   openapi = { for system in local.known_systems : system => "${path.module}/../lambda_src/${system}/openapi.yaml" }
@@ -37,7 +54,21 @@ locals {
     encryption                  = var.table_encryption
   }
 
-  function_environment = { LOG_LEVEL = var.function_defaults.log_level }
+  # How each function runs: the defaults, what its system needs, and what a person says of it.
+  function_settings = {
+    for system in local.known_systems : system => merge(
+      var.function_defaults,
+      # Erasing a user's messages takes as long as it may.
+      system == "agent_sessions" ? { timeout_seconds = 29 } : {},
+      { for setting, value in try(var.functions[system], {}) : setting => value if value != null },
+    )
+  }
+
+  function_environment = {
+    for system in local.known_systems : system => { LOG_LEVEL = var.function_defaults.log_level, PERSISTENCE = local.persistence[system] }
+  }
+  # Which claims of a verified token say whose data it is about.
+  claims_environment = { TENANT_CLAIM = var.token_claims.tenant, USER_CLAIM = var.token_claims.user }
 
   alarm_routing = {
     enabled        = var.alarms.enabled

@@ -17,10 +17,15 @@ output "systems" {
       role_arn         = system.function.role_arn
       persistence      = local.persistence[name]
       tables           = { for logical, table in system.tables : logical => { name = table.name, arn = table.arn } }
-      policy_documents = system.policy_documents
+      policy_documents = local.policy_documents[name]
       routes           = module.http_api[0].routes[name]
     }
   }
+}
+
+output "parameters" {
+  description = "Names of the SSM parameters that publish what was made, by what they hold, for example `agent_registry/tables/agents`."
+  value       = { for key, parameter in aws_ssm_parameter.published : key => parameter.name }
 }
 
 output "alarm_topic_arn" {

@@ -46,6 +46,22 @@ variable "name_prefix" {
   }
 }
 
+variable "parameter_path" {
+  description = "SSM path under which names of tables and functions and the API's URL are published for other programs: null for `/<name_prefix>/<environment>`, \"\" to publish nothing."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.parameter_path == null || var.parameter_path == "" || can(regex("^(/[a-zA-Z0-9_.-]{1,50}){1,10}$", var.parameter_path))
+    error_message = "parameter_path is \"${coalesce(var.parameter_path, "null")}\": begin with '/', end without, use letters, digits, '_', '.' and '-' in at most 10 levels of 50 characters; SSM refuses longer and other names."
+  }
+
+  validation {
+    condition     = var.parameter_path == "" || !can(regex("^/(?i)(aws|ssm)", var.parameter_path == null ? "/${var.name_prefix}" : var.parameter_path))
+    error_message = "parameter_path ${var.parameter_path == null ? "would be /${var.name_prefix}/${var.environment}" : "is ${var.parameter_path}"}: SSM keeps names that begin with aws or ssm to itself. Begin with another word, or give \"\" to publish nothing."
+  }
+}
+
 variable "tags" {
   description = "Tags of everything, beside Project, Environment and ManagedBy."
   type        = map(string)
@@ -64,11 +80,21 @@ variable "systems" {
   description = "The systems to run. One that is left out creates nothing (and what it had is destroyed)."
   type        = set(string)
   nullable    = false
-  default     = ["agent_registry"]
+  default     = ["agent_registry", "agent_sessions", "chat_sessions"]
 
   validation {
     condition     = var.systems != null && length(setsubtract(var.systems, local.known_systems)) == 0
     error_message = "systems: there is no ${join(", ", setsubtract(var.systems, local.known_systems))}. Use some of: ${join(", ", local.known_systems)}."
+  }
+
+  validation {
+    condition     = length(var.systems) == 0 || alltrue([for name in values(local.table_names) : can(regex("^[a-zA-Z0-9_.-]{3,255}$", name))])
+    error_message = "A table's name has 3 to 255 letters, digits, '_', '.' and '-'; DynamoDB refuses the table otherwise. Wrong: ${join(", ", [for variable, name in local.table_names : "${variable} = \"${name}\"" if !can(regex("^[a-zA-Z0-9_.-]{3,255}$", name))])}."
+  }
+
+  validation {
+    condition     = length(var.systems) == 0 || length(distinct(values(local.table_names))) == length(local.table_names)
+    error_message = "DynamoDB has one table of a name, and would refuse the second. The same: ${join(", ", [for variable, name in local.table_names : "${variable} = \"${name}\"" if length([for other in values(local.table_names) : other if other == name]) > 1])}."
   }
 }
 
@@ -89,52 +115,207 @@ variable "persistence" {
   }
 }
 
-variable "agent_registry" {
+variable "attach_access_to_roles" {
   description = <<-EOT
-    The agent registry.
+    IAM roles outside this stack that get access to a system's tables, by system.
 
-    - `table_name`: its table.
-    - `attach_access_to_roles`: names of existing IAM roles outside this stack that get access to the table.
-    - `attached_access`: which: `read`, `write` (read included) or `admin`; the documents are in the output `systems`.
-    - `function`: settings of `function_defaults` that differ for this function.
+    - `roles`: their names.
+    - `access`: `read`, `write` (read included) or `admin`; the documents are in the output `systems`.
+  EOT
+  nullable    = false
+  default     = {}
+
+  type = map(object({
+    roles  = set(string)
+    access = optional(string, "write")
+  }))
+
+  validation {
+    condition     = length(setsubtract(keys(var.attach_access_to_roles), local.known_systems)) == 0
+    error_message = "attach_access_to_roles: there is no system ${join(", ", setsubtract(keys(var.attach_access_to_roles), local.known_systems))}. Use some of: ${join(", ", local.known_systems)}."
+  }
+
+  validation {
+    condition     = alltrue(flatten([for access in values(var.attach_access_to_roles) : [for role in access.roles : can(regex("^[a-zA-Z0-9+=,.@_-]{1,64}$", role))]]))
+    error_message = "attach_access_to_roles takes names of roles, not ARNs or paths; IAM would find no role: ${join(", ", flatten([for access in values(var.attach_access_to_roles) : [for role in access.roles : "\"${role}\"" if !can(regex("^[a-zA-Z0-9+=,.@_-]{1,64}$", role))]]))}."
+  }
+
+  validation {
+    condition     = alltrue([for access in values(var.attach_access_to_roles) : contains(["read", "write", "admin"], access.access)])
+    error_message = "attach_access_to_roles: access is read, write or admin, not: ${join(", ", [for system, access in var.attach_access_to_roles : "${system} = ${access.access}" if !contains(["read", "write", "admin"], access.access)])}."
+  }
+}
+
+variable "agent_registry" {
+  description = "The agent registry: `table_name`."
+  nullable    = false
+  default     = {}
+
+  type = object({
+    table_name = optional(string, "AgentRegistry")
+  })
+}
+
+variable "agent_profiles" {
+  description = <<-EOT
+    Agent profiles and conversations.
+
+    - `profiles_table_name`, `conversations_table_name`: their tables; `match_table_name`: the entries by which profiles
+      are found by tag and price.
+    - `capacity`: `billing_mode` `PROVISIONED` with units a second of each table (`read`, `write`) and of each index
+      (`index_read`, `index_write`), or `PAY_PER_REQUEST`.
   EOT
   nullable    = false
   default     = {}
 
   type = object({
-    table_name             = optional(string, "AgentRegistry")
-    attach_access_to_roles = optional(set(string), [])
-    attached_access        = optional(string, "write")
-    function = optional(object({
-      memory_megabytes        = optional(number)
-      timeout_seconds         = optional(number)
-      architecture            = optional(string)
-      reserved_concurrency    = optional(number)
-      provisioned_concurrency = optional(number)
-      snap_start              = optional(bool)
-      tracing                 = optional(bool)
-      dead_letter_arn         = optional(string)
+    profiles_table_name      = optional(string, "agent-profiles")
+    conversations_table_name = optional(string, "agent-conversations")
+    match_table_name         = optional(string, "agent-profiles-match")
+
+    capacity = optional(object({
+      billing_mode = optional(string, "PROVISIONED")
+      read         = optional(number, 10)
+      write        = optional(number, 10)
+      index_read   = optional(number, 5)
+      index_write  = optional(number, 5)
     }), {})
   })
 
   validation {
-    condition     = can(regex("^[a-zA-Z0-9_.-]{3,255}$", var.agent_registry.table_name))
-    error_message = "agent_registry.table_name is \"${var.agent_registry.table_name}\": DynamoDB takes 3 to 255 letters, digits, '_', '.' and '-', and refuses the table otherwise."
+    condition     = contains(["PROVISIONED", "PAY_PER_REQUEST"], var.agent_profiles.capacity.billing_mode)
+    error_message = "agent_profiles.capacity.billing_mode is \"${var.agent_profiles.capacity.billing_mode}\": DynamoDB knows PROVISIONED and PAY_PER_REQUEST."
   }
 
   validation {
-    condition     = alltrue([for role in var.agent_registry.attach_access_to_roles : can(regex("^[a-zA-Z0-9+=,.@_-]{1,64}$", role))])
-    error_message = "agent_registry.attach_access_to_roles takes names of roles, not ARNs or paths; IAM would find no role: ${join(", ", [for role in var.agent_registry.attach_access_to_roles : "\"${role}\"" if !can(regex("^[a-zA-Z0-9+=,.@_-]{1,64}$", role))])}."
+    condition     = alltrue([for units in [var.agent_profiles.capacity.read, var.agent_profiles.capacity.write, var.agent_profiles.capacity.index_read, var.agent_profiles.capacity.index_write] : units >= 1 && floor(units) == units])
+    error_message = "agent_profiles.capacity: read, write, index_read and index_write are whole units of at least 1; DynamoDB refuses the tables otherwise."
+  }
+}
+
+variable "agent_sessions" {
+  description = <<-EOT
+    Multi-tenant agent sessions and messages.
+
+    - `sessions_table_name`, `messages_table_name`: their tables.
+    - `message_ttl_days`: when messages expire; 0 for never.
+    - `reply`: where replies come from. `backend` `echo` needs nothing; `http` posts each message to `url`, with a key
+      from Secrets Manager (`key_secret_arn`) or SSM (`key_parameter_name`, a SecureString), and gives up after
+      `timeout_seconds`. `key_kms_key_arn` names the key that the secret is encrypted with, unless it is AWS's own. The
+      key itself stands in no variable, environment or state.
+  EOT
+  nullable    = false
+  default     = {}
+
+  type = object({
+    sessions_table_name = optional(string, "ai-agent-sessions")
+    messages_table_name = optional(string, "ai-agent-messages")
+    message_ttl_days    = optional(number, 90)
+
+    reply = optional(object({
+      backend            = optional(string, "echo")
+      url                = optional(string)
+      key_secret_arn     = optional(string)
+      key_parameter_name = optional(string)
+      key_kms_key_arn    = optional(string)
+      timeout_seconds    = optional(number, 20)
+    }), {})
+  })
+
+  validation {
+    condition     = var.agent_sessions.message_ttl_days >= 0 && var.agent_sessions.message_ttl_days <= 36500 && floor(var.agent_sessions.message_ttl_days) == var.agent_sessions.message_ttl_days
+    error_message = "agent_sessions.message_ttl_days is ${var.agent_sessions.message_ttl_days}: give 1 to 36500 whole days, or 0 for messages that never expire."
   }
 
   validation {
-    condition     = coalesce(var.agent_registry.function.timeout_seconds, 1) <= 29
-    error_message = "agent_registry.function.timeout_seconds is ${coalesce(var.agent_registry.function.timeout_seconds, 1)}: use 1 to 29; API Gateway gives up after 30 s, and the function would work on for nobody."
+    condition     = contains(["echo", "http"], var.agent_sessions.reply.backend)
+    error_message = "agent_sessions.reply.backend is \"${var.agent_sessions.reply.backend}\": use echo or http; the function would answer every message with an error."
   }
 
   validation {
-    condition     = contains(["read", "write", "admin"], var.agent_registry.attached_access)
-    error_message = "agent_registry.attached_access is \"${var.agent_registry.attached_access}\": use read, write or admin."
+    condition     = var.agent_sessions.reply.backend != "http" || can(regex(var.environment == "local" ? "^https?://[^/?#@ ]+(/[^ #]*)?$" : "^https://[^/?#@ ]+(/[^ #]*)?$", var.agent_sessions.reply.url))
+    error_message = "agent_sessions.reply.url is \"${coalesce(var.agent_sessions.reply.url, "null")}\": with backend http give an https URL (http only in environment local); messages and key would travel in the clear otherwise."
+  }
+
+  validation {
+    condition     = var.agent_sessions.reply.key_secret_arn == null || var.agent_sessions.reply.key_parameter_name == null
+    error_message = "agent_sessions.reply: the key lies in Secrets Manager (key_secret_arn) or in SSM (key_parameter_name), not in both."
+  }
+
+  validation {
+    condition     = var.agent_sessions.reply.key_secret_arn == null || can(regex("^arn:[a-z-]+:secretsmanager:[a-z0-9-]+:[0-9]{12}:secret:[^ *]+$", var.agent_sessions.reply.key_secret_arn))
+    error_message = "agent_sessions.reply.key_secret_arn is not the ARN of a secret (arn:…:secretsmanager:<region>:<account>:secret:<name>-<6 characters>). Make the secret, and give its ARN; never put the key itself here."
+  }
+
+  validation {
+    condition     = var.agent_sessions.reply.key_parameter_name == null || can(regex("^/?[a-zA-Z0-9_.-]+(/[a-zA-Z0-9_.-]+)*$", var.agent_sessions.reply.key_parameter_name))
+    error_message = "agent_sessions.reply.key_parameter_name is not the name of an SSM parameter (letters, digits, '_', '.', '-', parts separated by '/'). Never put the key itself here."
+  }
+
+  validation {
+    condition     = var.agent_sessions.reply.timeout_seconds >= 1 && var.agent_sessions.reply.timeout_seconds <= 25
+    error_message = "agent_sessions.reply.timeout_seconds is ${var.agent_sessions.reply.timeout_seconds}: use 1 to 25; API Gateway gives up after 30 s, and the message must still be stored and answered."
+  }
+}
+
+variable "pet_store" {
+  description = "The pet store: `table_name`, and whether the table is seeded with fifteen pets once (`seed`)."
+  nullable    = false
+  default     = {}
+
+  type = object({
+    table_name = optional(string, "PetStore")
+    seed       = optional(bool, true)
+  })
+}
+
+variable "chat_sessions" {
+  description = <<-EOT
+    Chat sessions.
+
+    - `table_name`: their table; `table_name` outside this object goes before it.
+    - `session_ttl_days`: a session and its messages go so many days after `session_ttl_base`; 0 for never.
+    - `session_ttl_base`: `created_at`, or `last_accessed` for sessions that live on while they are used.
+  EOT
+  nullable    = false
+  default     = {}
+
+  type = object({
+    table_name       = optional(string, "chat_sessions")
+    session_ttl_days = optional(number, 30)
+    session_ttl_base = optional(string, "created_at")
+  })
+
+  validation {
+    condition     = var.chat_sessions.session_ttl_days >= 0 && var.chat_sessions.session_ttl_days <= 36500 && floor(var.chat_sessions.session_ttl_days) == var.chat_sessions.session_ttl_days
+    error_message = "chat_sessions.session_ttl_days is ${var.chat_sessions.session_ttl_days}: give 1 to 36500 whole days, or 0 for sessions that stay until they are deleted."
+  }
+
+  validation {
+    condition     = contains(["created_at", "last_accessed"], var.chat_sessions.session_ttl_base)
+    error_message = "chat_sessions.session_ttl_base is \"${var.chat_sessions.session_ttl_base}\": use created_at or last_accessed; the function would refuse to start."
+  }
+}
+
+variable "table_name" {
+  description = "Table of the chat sessions, as their users have always named it; null for `chat_sessions.table_name`."
+  type        = string
+  default     = null
+}
+
+variable "token_claims" {
+  description = "Claims of a verified token that say whose data a request is about: `tenant` and `user`."
+  nullable    = false
+  default     = {}
+
+  type = object({
+    tenant = optional(string, "tenantId")
+    user   = optional(string, "sub")
+  })
+
+  validation {
+    condition     = alltrue([for claim in [var.token_claims.tenant, var.token_claims.user] : can(regex("^[a-zA-Z0-9_:./-]{1,128}$", claim))])
+    error_message = "token_claims: a claim's name has 1 to 128 letters, digits and '_:./-'. Given: ${var.token_claims.tenant}, ${var.token_claims.user}; every token would be refused."
   }
 }
 
@@ -152,16 +333,6 @@ variable "idempotency" {
     table_name  = optional(string)
     ttl_seconds = optional(number, 86400)
   })
-
-  validation {
-    condition     = var.idempotency.table_name == null || can(regex("^[a-zA-Z0-9_.-]{3,255}$", var.idempotency.table_name))
-    error_message = "idempotency.table_name is \"${coalesce(var.idempotency.table_name, "null")}\": DynamoDB takes 3 to 255 letters, digits, '_', '.' and '-', and refuses the table otherwise."
-  }
-
-  validation {
-    condition     = var.idempotency.table_name != var.agent_registry.table_name
-    error_message = "idempotency.table_name and agent_registry.table_name are both \"${coalesce(var.idempotency.table_name, "null")}\": DynamoDB has one table of a name, and would refuse the second."
-  }
 
   validation {
     condition     = var.idempotency.ttl_seconds >= 60 && var.idempotency.ttl_seconds <= 2592000 && floor(var.idempotency.ttl_seconds) == var.idempotency.ttl_seconds
@@ -297,6 +468,35 @@ variable "function_defaults" {
   }
 }
 
+variable "functions" {
+  description = "Settings of `function_defaults` that differ for a system's function, by system, and what only a single function has: `provisioned_concurrency` and `dead_letter_arn`."
+  nullable    = false
+  default     = {}
+
+  type = map(object({
+    memory_megabytes        = optional(number)
+    timeout_seconds         = optional(number)
+    architecture            = optional(string)
+    log_level               = optional(string)
+    log_retention_days      = optional(number)
+    reserved_concurrency    = optional(number)
+    provisioned_concurrency = optional(number)
+    snap_start              = optional(bool)
+    tracing                 = optional(bool)
+    dead_letter_arn         = optional(string)
+  }))
+
+  validation {
+    condition     = length(setsubtract(keys(var.functions), local.known_systems)) == 0
+    error_message = "functions: there is no system ${join(", ", setsubtract(keys(var.functions), local.known_systems))}. Use some of: ${join(", ", local.known_systems)}."
+  }
+
+  validation {
+    condition     = alltrue([for function in values(var.functions) : coalesce(function.timeout_seconds, 1) >= 1 && coalesce(function.timeout_seconds, 1) <= 29])
+    error_message = "functions: timeout_seconds is 1 to 29; API Gateway gives up after 30 s, and the function would work on for nobody. Given: ${join(", ", [for system, function in var.functions : "${system} = ${coalesce(function.timeout_seconds, 0)}" if !(coalesce(function.timeout_seconds, 1) >= 1 && coalesce(function.timeout_seconds, 1) <= 29)])}."
+  }
+}
+
 # API
 
 variable "api_auth" {
@@ -419,7 +619,8 @@ variable "budgets" {
     What verification holds against what it measures; exceeding one fails it.
 
     - `cold_start_milliseconds`: init of a new execution environment and its first answer.
-    - `query_milliseconds`: 95th percentile of warm queries.
+    - `query_milliseconds`: 95th percentile of 100 warm queries, each as long as it took in the function (the way there
+      is the operator's own). It counts as exceeded only if three such rounds, one after the other, all exceed it.
   EOT
   nullable    = false
   default     = {}

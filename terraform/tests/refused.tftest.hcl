@@ -13,16 +13,16 @@ run "places_and_names_of_a_wrong_shape" {
   command = plan
 
   variables {
-    environment    = "Dev"
-    aws_region     = "stockholm"
-    aws_account_id = "1234"
-    tags           = { "aws:mine" = "yes" }
-    systems        = ["toaster"]
-    persistence    = { toaster = "dynamodb" }
-    idempotency    = { table_name = "no spaces" }
+    environment            = "Dev"
+    aws_region             = "stockholm"
+    aws_account_id         = "1234"
+    tags                   = { "aws:mine" = "yes" }
+    persistence            = { toaster = "dynamodb" }
+    attach_access_to_roles = { toaster = { roles = ["someone"] } }
+    functions              = { toaster = {} }
   }
 
-  expect_failures = [var.environment, var.aws_region, var.aws_account_id, var.tags, var.systems, var.persistence, var.idempotency]
+  expect_failures = [var.environment, var.aws_region, var.aws_account_id, var.tags, var.persistence, var.attach_access_to_roles, var.functions]
 }
 
 run "numbers_below_their_bounds" {
@@ -30,6 +30,9 @@ run "numbers_below_their_bounds" {
 
   variables {
     idempotency                 = { ttl_seconds = 59 }
+    agent_profiles              = { capacity = { index_read = 0 } }
+    agent_sessions              = { message_ttl_days = -1 }
+    chat_sessions               = { session_ttl_days = 0.5 }
     point_in_time_recovery_days = 0
     function_defaults           = { timeout_seconds = 0 }
     api_throttling              = { rate_limit = 0 }
@@ -37,7 +40,7 @@ run "numbers_below_their_bounds" {
     budgets                     = { query_milliseconds = 0 }
   }
 
-  expect_failures = [var.idempotency, var.point_in_time_recovery_days, var.function_defaults, var.api_throttling, var.alarms, var.budgets]
+  expect_failures = [var.idempotency, var.agent_profiles, var.agent_sessions, var.chat_sessions, var.point_in_time_recovery_days, var.function_defaults, var.api_throttling, var.alarms, var.budgets]
 }
 
 run "numbers_above_their_bounds" {
@@ -46,13 +49,14 @@ run "numbers_above_their_bounds" {
   variables {
     point_in_time_recovery_days = 36
     function_defaults           = { timeout_seconds = 30 }
-    agent_registry              = { function = { timeout_seconds = 30 } }
+    functions                   = { agent_registry = { timeout_seconds = 30 } }
+    agent_sessions              = { reply = { timeout_seconds = 26 } }
     api_throttling              = { burst_limit = 5001 }
     alarms                      = { period_seconds = 10 }
     name_prefix                 = "a-prefix-that-leaves-no-room-for-the-rest-of-names"
   }
 
-  expect_failures = [var.point_in_time_recovery_days, var.function_defaults, var.agent_registry, var.api_throttling, var.alarms, var.name_prefix]
+  expect_failures = [var.point_in_time_recovery_days, var.function_defaults, var.functions, var.agent_sessions, var.api_throttling, var.alarms, var.name_prefix]
 }
 
 run "markers_kept_too_long" {
@@ -72,49 +76,79 @@ run "table_name_too_short" {
     agent_registry = { table_name = "ab" }
   }
 
-  expect_failures = [var.agent_registry]
+  expect_failures = [var.systems]
+}
+
+run "two_tables_of_one_name" {
+  command = plan
+
+  variables {
+    idempotency = { table_name = "AgentRegistry" }
+  }
+
+  expect_failures = [var.systems]
+}
+
+run "an_unknown_system" {
+  command = plan
+
+  variables {
+    systems = ["toaster"]
+  }
+
+  expect_failures = [var.systems]
 }
 
 run "words_that_mean_nothing" {
   command = plan
 
   variables {
-    persistence       = { agent_registry = "paper" }
-    agent_registry    = { attached_access = "root" }
-    table_encryption  = { type = "ROT13" }
-    function_defaults = { log_level = "LOUD" }
-    api_auth          = "password"
-    alarms            = { subscribers = { ops = { protocol = "pigeon", endpoint = "loft" } } }
-    name_prefix       = "Agent State"
+    persistence            = { agent_registry = "paper" }
+    attach_access_to_roles = { agent_registry = { roles = ["someone"], access = "root" } }
+    agent_profiles         = { capacity = { billing_mode = "FREE" } }
+    agent_sessions         = { reply = { backend = "parrot" } }
+    chat_sessions          = { session_ttl_base = "birthday" }
+    token_claims           = { user = "two words" }
+    table_encryption       = { type = "ROT13" }
+    function_defaults      = { log_level = "LOUD" }
+    api_auth               = "password"
+    alarms                 = { subscribers = { ops = { protocol = "pigeon", endpoint = "loft" } } }
+    name_prefix            = "Agent State"
   }
 
-  expect_failures = [var.persistence, var.agent_registry, var.table_encryption, var.function_defaults, var.api_auth, var.alarms, var.name_prefix]
+  expect_failures = [var.persistence, var.attach_access_to_roles, var.agent_profiles, var.agent_sessions, var.chat_sessions, var.token_claims, var.table_encryption, var.function_defaults, var.api_auth, var.alarms, var.name_prefix]
 }
 
 run "references_that_lead_nowhere" {
   command = plan
 
   variables {
-    agent_registry    = { attach_access_to_roles = ["arn:aws:iam::123456789012:role/planner"] }
-    table_encryption  = { type = "CUSTOMER_MANAGED" }
-    function_defaults = { architecture = "riscv" }
-    alarms            = { topic_arn = "arn:aws:sns:eu-north-1:123456789012:alarms.fifo" }
+    attach_access_to_roles = { agent_registry = { roles = ["arn:aws:iam::123456789012:role/planner"] } }
+    agent_sessions         = { reply = { backend = "http", url = "http://agent.example.com", key_secret_arn = "the-key-itself" } }
+    table_encryption       = { type = "CUSTOMER_MANAGED" }
+    function_defaults      = { architecture = "riscv" }
+    alarms                 = { topic_arn = "arn:aws:sns:eu-north-1:123456789012:alarms.fifo" }
   }
 
-  expect_failures = [var.agent_registry, var.table_encryption, var.function_defaults, var.alarms]
+  expect_failures = [var.attach_access_to_roles, var.agent_sessions, var.table_encryption, var.function_defaults, var.alarms]
 }
 
 run "settings_that_contradict_each_other" {
   command = plan
 
   variables {
-    idempotency       = { table_name = "AgentRegistry" }
+    agent_sessions = { reply = {
+      backend            = "http"
+      url                = "https://agent.example.com"
+      key_secret_arn     = "arn:aws:secretsmanager:eu-north-1:123456789012:secret:key-AbCdEf"
+      key_parameter_name = "/agent/key"
+    } }
     table_encryption  = { kms_key_arn = "arn:aws:kms:eu-north-1:123456789012:key/1234" }
     function_defaults = { memory_megabytes = 64 }
     alarms            = { topic_arn = "arn:aws:sns:eu-north-1:123456789012:alarms", topic_kms_key_arn = "arn:aws:kms:eu-north-1:123456789012:key/1234" }
   }
 
-  expect_failures = [var.idempotency, var.table_encryption, var.function_defaults, var.alarms]
+  expect_failures = [var.agent_sessions, var.table_encryption, var.function_defaults, var.alarms]
 }
 
 run "open_to_anybody_outside_of_local" {

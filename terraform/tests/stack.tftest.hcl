@@ -33,7 +33,7 @@ run "the_defaults_suit_production" {
   }
 
   assert {
-    condition     = length(aws_iam_policy.agent_registry) == 0 && length(aws_sns_topic.alarms) == 1 && length(aws_sns_topic_subscription.alarms) == 0 && length(aws_cloudwatch_dashboard.this) == 1
+    condition     = length(aws_iam_policy.outside_access) == 0 && length(aws_sns_topic.alarms) == 1 && length(aws_sns_topic_subscription.alarms) == 0 && length(aws_cloudwatch_dashboard.this) == 1
     error_message = "A topic and a dashboard; no access for others and no subscribers unless asked for."
   }
 
@@ -111,7 +111,7 @@ run "systems_off_create_nothing" {
     condition = (
       length(module.agent_registry_table) + length(module.agent_registry_function) + length(module.idempotency_table) + length(module.http_api)
       + length(aws_sns_topic.alarms) + length(aws_sns_topic_policy.alarms) + length(aws_cloudwatch_metric_alarm.user_errors)
-      + length(aws_cloudwatch_dashboard.this) + length(aws_iam_policy.agent_registry) + length(aws_iam_role_policy_attachment.agent_registry) == 0
+      + length(aws_cloudwatch_dashboard.this) + length(aws_iam_policy.outside_access) + length(aws_iam_role_policy_attachment.outside_access) == 0
     )
     error_message = "Nothing at all."
   }
@@ -126,13 +126,13 @@ run "systems_off_leave_outside_roles_and_subscribers_alone" {
   command = plan
 
   variables {
-    systems        = []
-    agent_registry = { attach_access_to_roles = ["someone"] }
-    alarms         = { subscribers = { ops = { endpoint = "ops@example.com" } } }
+    systems                = []
+    attach_access_to_roles = { agent_registry = { roles = ["someone"] } }
+    alarms                 = { subscribers = { ops = { endpoint = "ops@example.com" } } }
   }
 
   assert {
-    condition     = length(aws_iam_policy.agent_registry) + length(aws_iam_role_policy_attachment.agent_registry) + length(aws_sns_topic_subscription.alarms) == 0
+    condition     = length(aws_iam_policy.outside_access) + length(aws_iam_role_policy_attachment.outside_access) + length(aws_sns_topic_subscription.alarms) == 0
     error_message = "Nothing to grant and nothing to tell."
   }
 }
@@ -154,16 +154,16 @@ run "access_for_outside_roles" {
   command = plan
 
   variables {
-    agent_registry = { attach_access_to_roles = ["planner", "worker"] }
+    attach_access_to_roles = { agent_registry = { roles = ["planner", "worker"] } }
   }
 
   assert {
-    condition     = toset([for attachment in aws_iam_role_policy_attachment.agent_registry : attachment.role]) == toset(["planner", "worker"])
+    condition     = toset([for attachment in aws_iam_role_policy_attachment.outside_access : attachment.role]) == toset(["planner", "worker"])
     error_message = "Each role by its name."
   }
 
   assert {
-    condition     = aws_iam_policy.agent_registry[0].policy == output.systems.agent_registry.policy_documents.write
+    condition     = aws_iam_policy.outside_access["agent_registry"].policy == output.systems.agent_registry.policy_documents.write
     error_message = "What is attached is the document that was reviewed."
   }
 }
@@ -172,11 +172,11 @@ run "read_access_for_an_outside_role" {
   command = plan
 
   variables {
-    agent_registry = { attach_access_to_roles = ["auditor"], attached_access = "read" }
+    attach_access_to_roles = { agent_registry = { roles = ["auditor"], access = "read" } }
   }
 
   assert {
-    condition     = !strcontains(aws_iam_policy.agent_registry[0].policy, "PutItem")
+    condition     = !strcontains(aws_iam_policy.outside_access["agent_registry"].policy, "PutItem")
     error_message = "Reading does not write."
   }
 }

@@ -14,7 +14,8 @@ account_id = "123456789012"
 
 [variables]
 name_prefix = "agents"
-agent_registry = { table_name = "StagingRegistry", attach_access_to_roles = ["reader"], attached_access = "read" }
+agent_registry = { table_name = "StagingRegistry" }
+attach_access_to_roles = { agent_registry = { roles = ["reader"], access = "read" } }
 """
 
 

@@ -22,7 +22,7 @@ STACK = {
     "api_auth": "none",
     "deletion_protection": False,
     "lambda_manifest": "tests/fixtures/manifest.json",
-    "agent_registry": {"attach_access_to_roles": ["outside"]},
+    "attach_access_to_roles": {"agent_registry": {"roles": ["outside"]}},
     "alarms": {"subscribers": {"ops": {"endpoint": "ops@example.com"}}, "api": {"latency_milliseconds": 500}},
 }
 
@@ -52,8 +52,14 @@ def test_stack_comes_stays_and_goes(terraform: OpenTerraform, aws: dict[str, str
     alias = _client(aws, "lambda").get_alias(FunctionName=registry["function_name"], Name="live")
     assert alias["FunctionVersion"] == registry["function_version"]
     routes = _client(aws, "apigatewayv2").get_routes(ApiId=outputs["api"]["value"]["id"])["Items"]
-    assert {route["RouteKey"] for route in routes} == set(registry["routes"])
+    contract = {route for system in outputs["systems"]["value"].values() for route in system["routes"]}
+    assert {route["RouteKey"] for route in routes} == contract | {f"ANY {route.split()[1]}" for route in contract}
+    assert {route["AuthorizationType"] for route in routes} == {"NONE"}
     _every_metric_of_the_dashboard_is_one(aws)
+    published = _published(aws)
+    assert published["/agent-state/local/agent_registry/tables/agents"] == registry["tables"]["agents"]["name"]
+    assert published["/agent-state/local/api/url"] == outputs["api"]["value"]["url"]
+    assert set(published) == set(outputs["parameters"]["value"].values())
     assert [policy["PolicyName"] for policy in iam.list_attached_role_policies(RoleName="outside")["AttachedPolicies"]]
 
     resources = applied(stack.show())
@@ -74,10 +80,10 @@ def test_a_change_of_memory_moves_the_alias_and_leaves_the_table_alone(
 ) -> None:
     """Settings of function and table change in place: nothing that holds data is made anew."""
     _client(aws, "s3").create_bucket(Bucket=BUCKET)
-    stack = _open(terraform, "terraform", aws, STACK | {"agent_registry": {}, "alarms": {"enabled": False}})
+    stack = _open(terraform, "terraform", aws, STACK | {"attach_access_to_roles": {}, "alarms": {"enabled": False}})
     stack.run("apply", "-auto-approve")
     changed = {
-        "agent_registry": {"function": {"memory_megabytes": 1024}},
+        "functions": {"agent_registry": {"memory_megabytes": 1024}},
         "persistence": {"agent_registry": "memory"},
         "point_in_time_recovery_days": 7,
     }
@@ -129,12 +135,18 @@ def _left_over(aws: dict[str, str]) -> dict[str, list[str]]:
         "dashboards": [item["DashboardName"] for item in cloudwatch.list_dashboards()["DashboardEntries"]],
         "topics": [item["TopicArn"] for item in _client(aws, "sns").list_topics()["Topics"]],
         "roles": [item["RoleName"] for item in iam.list_roles()["Roles"] if item["RoleName"] != "outside"],
+        "parameters": sorted(_published(aws)),
         "policies": [item["PolicyName"] for item in iam.list_policies(Scope="Local")["Policies"]],
         "attachments": [
             item["PolicyName"] for item in iam.list_attached_role_policies(RoleName="outside")["AttachedPolicies"]
         ],
     }
     return {kind: names for kind, names in found.items() if names}
+
+
+def _published(aws: dict[str, str]) -> dict[str, str]:
+    pages = _client(aws, "ssm").get_paginator("get_parameters_by_path").paginate(Path="/agent-state", Recursive=True)
+    return {parameter["Name"]: parameter["Value"] for page in pages for parameter in page["Parameters"]}
 
 
 def _every_metric_of_the_dashboard_is_one(aws: dict[str, str]) -> None:

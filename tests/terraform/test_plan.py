@@ -30,7 +30,7 @@ ALARMS = {
 STACK = {
     "environment": "dev",
     "lambda_manifest": "tests/fixtures/manifest.json",
-    "agent_registry": {"attach_access_to_roles": ["outside"]},
+    "attach_access_to_roles": {"agent_registry": {"roles": ["outside"]}},
     "alarms": ALARMS,
 }
 
@@ -96,7 +96,7 @@ def test_policies_are_known_in_the_plan_and_have_no_wildcards(stack: Plan) -> No
     assert _too_wide(policies) == []
     assert any("aws_iam_role_policy" in place for place in policies)
     assert any("policy_documents" in place for place in policies)
-    assert any("aws_iam_policy.agent_registry" in place for place in policies)
+    assert any("aws_iam_policy.outside_access" in place for place in policies)
 
 
 def test_options_bring_no_wildcards(every_option: Plan) -> None:

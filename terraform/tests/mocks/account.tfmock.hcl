@@ -45,3 +45,7 @@ mock_resource "aws_apigatewayv2_api" {
 mock_resource "aws_apigatewayv2_stage" {
   defaults = { invoke_url = "https://abc123.execute-api.eu-north-1.amazonaws.com/" }
 }
+
+mock_resource "aws_cloudwatch_event_rule" {
+  defaults = { arn = "arn:aws:events:eu-north-1:123456789012:rule/mock" }
+}

@@ -1,0 +1,142 @@
+# Sessions and messages of an AI agent's users, many tenants in the same tables.
+
+locals {
+  agent_sessions_on              = contains(var.systems, "agent_sessions") ? 1 : 0
+  agent_sessions_tenant_user_gsi = "TenantUserIndex"
+  agent_messages_session_gsi     = "SessionTimestampIndex"
+  agent_messages_tenant_gsi      = "TenantTimestampIndex"
+
+  agent_sessions_key_parameter_arn = var.agent_sessions.reply.key_parameter_name == null ? null : "arn:${data.aws_partition.current.partition}:ssm:${data.aws_region.current.id}:${data.aws_caller_identity.current.account_id}:parameter/${trimprefix(coalesce(var.agent_sessions.reply.key_parameter_name, "-"), "/")}"
+}
+
+module "agent_sessions_table" {
+  source = "./modules/table"
+  count  = local.agent_sessions_on
+
+  table = merge(local.table_defaults, {
+    name      = var.agent_sessions.sessions_table_name
+    hash_key  = { name = "id", type = "S" }
+    range_key = { name = "tenantId", type = "S" }
+
+    indexes = {
+      (local.agent_sessions_tenant_user_gsi) = {
+        hash_key  = { name = "tenantId", type = "S" }
+        range_key = { name = "userId", type = "S" }
+      }
+    }
+  })
+
+  alarms = merge(local.table_alarms, {
+    system_error_operations = ["GetItem", "BatchGetItem", "Query", "PutItem", "UpdateItem", "DeleteItem", "BatchWriteItem", "TransactWriteItems"]
+  })
+}
+
+module "agent_messages_table" {
+  source = "./modules/table"
+  count  = local.agent_sessions_on
+
+  table = merge(local.table_defaults, {
+    name     = var.agent_sessions.messages_table_name
+    hash_key = { name = "id", type = "S" }
+    # Old messages expire; the sessions stay.
+    ttl = { attribute = "ttl" }
+
+    indexes = {
+      (local.agent_messages_session_gsi) = {
+        hash_key  = { name = "sessionId", type = "S" }
+        range_key = { name = "timestamp", type = "S" }
+      }
+      # For others' reports over a tenant; no route reads it.
+      (local.agent_messages_tenant_gsi) = {
+        hash_key  = { name = "tenantId", type = "S" }
+        range_key = { name = "timestamp", type = "S" }
+      }
+    }
+  })
+
+  alarms = merge(local.table_alarms, {
+    system_error_operations = ["GetItem", "Query", "PutItem", "BatchWriteItem", "TransactWriteItems"]
+  })
+}
+
+module "agent_sessions_function" {
+  source = "./modules/function"
+  count  = local.agent_sessions_on
+
+  function = merge(local.function_settings.agent_sessions, {
+    name        = local.names.functions.agent_sessions
+    description = "Agent sessions: process messages, keep conversations of many tenants"
+
+    environment = merge(
+      local.function_environment.agent_sessions,
+      local.claims_environment,
+      {
+        DYNAMODB_SESSIONS_TABLE      = module.agent_sessions_table[0].name
+        DYNAMODB_MESSAGES_TABLE      = module.agent_messages_table[0].name
+        TENANT_USER_INDEX_NAME       = local.agent_sessions_tenant_user_gsi
+        SESSION_TIMESTAMP_INDEX_NAME = local.agent_messages_session_gsi
+        MESSAGE_TTL_DAYS             = tostring(var.agent_sessions.message_ttl_days)
+        POINT_IN_TIME_RECOVERY_DAYS  = tostring(local.table_defaults.point_in_time_recovery_days)
+        REPLY_BACKEND                = var.agent_sessions.reply.backend
+        API_SERVER_TIMEOUT_SECONDS   = tostring(var.agent_sessions.reply.timeout_seconds)
+      },
+      # Where the key lies, never the key.
+      { for name, value in {
+        API_SERVER_URL                = var.agent_sessions.reply.url
+        API_SERVER_KEY_SECRET_ARN     = var.agent_sessions.reply.key_secret_arn
+        API_SERVER_KEY_PARAMETER_NAME = var.agent_sessions.reply.key_parameter_name
+      } : name => value if value != null },
+    )
+  })
+
+  package = local.packages["agent_sessions"]
+  alarms  = local.function_alarms
+
+  statements = merge(
+    {
+      Sessions = {
+        actions = [
+          "dynamodb:BatchGetItem", "dynamodb:BatchWriteItem", "dynamodb:DeleteItem", "dynamodb:GetItem",
+          "dynamodb:PutItem", "dynamodb:Query", "dynamodb:UpdateItem",
+        ]
+        resources = [module.agent_sessions_table[0].arn]
+      }
+      SessionsByTenantAndUser = {
+        actions   = ["dynamodb:Query"]
+        resources = [module.agent_sessions_table[0].index_arns[local.agent_sessions_tenant_user_gsi]]
+      }
+      Messages = {
+        actions   = ["dynamodb:BatchWriteItem", "dynamodb:GetItem", "dynamodb:PutItem"]
+        resources = [module.agent_messages_table[0].arn]
+      }
+      MessagesBySession = {
+        actions   = ["dynamodb:Query"]
+        resources = [module.agent_messages_table[0].index_arns[local.agent_messages_session_gsi]]
+      }
+    },
+    { for sid in ["ReplyKeySecret"] : sid => {
+      actions   = ["secretsmanager:GetSecretValue"]
+      resources = [var.agent_sessions.reply.key_secret_arn]
+    } if var.agent_sessions.reply.key_secret_arn != null },
+    { for sid in ["ReplyKeyParameter"] : sid => {
+      actions   = ["ssm:GetParameter"]
+      resources = [local.agent_sessions_key_parameter_arn]
+    } if local.agent_sessions_key_parameter_arn != null },
+    # Only where the secret lies under a key of the account's own.
+    { for sid in ["ReplyKeyDecryption"] : sid => {
+      actions   = ["kms:Decrypt"]
+      resources = [var.agent_sessions.reply.key_kms_key_arn]
+    } if var.agent_sessions.reply.key_kms_key_arn != null },
+    module.agent_sessions_table[0].key_statements.write,
+    module.agent_messages_table[0].key_statements.write,
+  )
+}
+
+locals {
+  agent_sessions = {
+    for system in setintersection(var.systems, ["agent_sessions"]) : system => {
+      function = module.agent_sessions_function[0]
+      tables   = { sessions = module.agent_sessions_table[0], messages = module.agent_messages_table[0] }
+    }
+  }
+}
