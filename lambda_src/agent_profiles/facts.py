@@ -50,7 +50,7 @@ def facts_in(item: Item) -> Facts:
     from agent_profiles.older import record_of
 
     record = record_of(item)
-    return facts_of(record | {"location": record.get("location") or item.get("location_city")})
+    return facts_of(record | {"location": location_parts(record.get("location")) or item.get("location_city")})
 
 
 def entries(profile_id: str, facts: Facts) -> list[Item]:

@@ -110,7 +110,9 @@ class AgentProfiles:
     def conversation(self, request: Request) -> Answer:
         from agent_profiles import conversations
 
-        conversation_id, order = request.parameters["id"], request.one("order") or OLDEST
+        conversation_id, order = request.parameters["id"], request.one("order")
+        if order is None:
+            order = OLDEST
         if order not in (OLDEST, NEWEST):
             raise bad_parameter("order", f"must be {OLDEST} or {NEWEST}")
         limit = paging.limit(request)

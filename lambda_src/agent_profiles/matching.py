@@ -96,9 +96,9 @@ class Search:
             left = MAXIMUM_CANDIDATES + 1 - len(found)
             items, last = self._match.query(entry, limit=left, between=between)
             found += items
-            if last:
+            if _are_more(found, last):
                 break
-        return found[:MAXIMUM_CANDIDATES], last is not None
+        return found[:MAXIMUM_CANDIDATES], _are_more(found, last)
 
     def _collect_older(self, criterion: str, words: str) -> None:
         from agent_profiles import older
@@ -108,7 +108,7 @@ class Search:
             for item in items[:MAXIMUM_CANDIDATES]:
                 if not is_ours(item):
                     self._found.setdefault(item["id"], facts.facts_in(item))
-            if last:
+            if _are_more(items, last):
                 self._cut_short(criterion, form, "of those that an older application stored some may be missing")
 
     def _cut_short(self, criterion: str, words: str, what: str) -> None:
@@ -128,6 +128,10 @@ class Search:
             "reasons": ranking.reasons(profile, found, self._wanted),
             "profile": profile,
         }
+
+
+def _are_more(found: list[Item], last: Any) -> bool:
+    return len(found) > MAXIMUM_CANDIDATES or last is not None
 
 
 def _is_place(value: Any) -> bool:

@@ -7,17 +7,20 @@ import os
 import shutil
 import socket
 import subprocess
+import threading
 import time
 import uuid
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 from moto.core import DEFAULT_ACCOUNT_ID
 from moto.dynamodb.models import dynamodb_backends
+from moto.dynamodb.responses import DynamoHandler
 from moto.server import ThreadedMotoServer
 
 from common.dynamodb import DynamoDB
@@ -143,7 +146,8 @@ def running(name: str) -> Iterator[Engine]:
         server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
         server.start()
         try:
-            yield Engine(name, "http://{}:{}".format(*server.get_host_and_port()))
+            with _one_at_a_time():
+                yield Engine(name, "http://{}:{}".format(*server.get_host_and_port()))
         finally:
             server.stop()
     elif name == "dynamodb_local":
@@ -151,6 +155,19 @@ def running(name: str) -> Iterator[Engine]:
             yield Engine(name, url)
     else:
         yield Engine(name, os.environ["DYNAMODB_ENDPOINT"])
+
+
+@contextmanager
+def _one_at_a_time() -> Iterator[None]:
+    """moto checks a condition and writes in two steps, and takes back what others wrote with a failed transaction."""
+    lock, real = threading.RLock(), DynamoHandler.call_action
+
+    def call_action(self: DynamoHandler) -> Any:
+        with lock:
+            return real(self)
+
+    with mock.patch.object(DynamoHandler, "call_action", call_action):
+        yield
 
 
 @contextmanager
