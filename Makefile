@@ -49,7 +49,7 @@ destroy: .venv/run ## Destroy the stack, after asking for its name: ENV=<name> [
 # --- the project itself --------------------------------------------------------------------------------------------
 
 test: .venv/test .venv-scan/installed lint ## Prove the project: lint, unit, contract, Terraform and end-to-end tests
-	@.venv/bin/python -m pytest --numprocesses auto --dist loadfile $(TESTS)
+	@.venv/bin/python -m pytest --numprocesses auto $(TESTS)
 
 lint: .venv/test ## Check style and types
 	@.venv/bin/ruff check --quiet .

@@ -97,6 +97,29 @@ class Checkout(NamedTuple):
         )
         return answer.status, dict(answer.headers.items()), json.loads(answer.data) if answer.data else None
 
+    def function_name(self, system: str) -> str:
+        suffix = system.replace("_", "-")
+        names = [function["FunctionName"] for function in self.client("lambda").list_functions()["Functions"]]
+        (found,) = [name for name in names if name.endswith(suffix)]
+        return str(found)
+
+    def replace_environments(self, system: str) -> None:
+        """Ends the function's execution environments: the next call is a cold start."""
+        url = f"http://127.0.0.1:{self.port}/_local/functions/{self.function_name(system)}/replace-environments"
+        answer = urllib3.request("POST", url, retries=False)
+        assert answer.status == 200, answer.data
+
+    def log_messages(self, system: str) -> list[str]:
+        """All lines of the function's log group, oldest first."""
+        pages = self.client("logs").get_paginator("filter_log_events")
+        group = f"/aws/lambda/{self.function_name(system)}"
+        return [event["message"] for page in pages.paginate(logGroupName=group) for event in page["events"]]
+
+    def run_only(self, *systems: str) -> None:
+        """Leaves the other systems out of the environment `local`, for tests that are about none in particular."""
+        file = self.folder / "terraform" / "environments" / "local.toml"
+        file.write_text(f"{file.read_text()}systems = {json.dumps(systems)}\n")
+
     def state_details(self) -> dict[str, Any]:
         health = urllib3.request("GET", f"http://127.0.0.1:{self.port}/_local/health", retries=False)
         details: dict[str, Any] = json.loads(health.data)
