@@ -74,7 +74,7 @@ class App:
         route = self.routes.get(f"{_read_as(request.method)} {template}")
         if route is not None:
             return route(request)
-        allowed = {key.partition(" ")[0] for key in self.routes if self._fits(key.partition(" ")[2], request)}
+        allowed = {key.partition(" ")[0] for key in self.routes if key.partition(" ")[2] == template}
         if "GET" in allowed:
             allowed.add("HEAD")
         headers = {"allow": ", ".join(sorted(allowed | {"OPTIONS"}))}
