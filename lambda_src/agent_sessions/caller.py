@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 
 from common.errors import Problem
 from common.events import bad_header, bad_parameter
@@ -20,6 +21,7 @@ USER_HEADER = "x-user-id"
 LOCATION_HEADER = "x-location-id"
 # in UTF-8 four times as many bytes at most: what a sort key can hold
 MAXIMUM_ID = 256
+_NO_CONTROLS = "[^\x00-\x1f\x7f-\x9f\ud800-\udfff]+"
 USER_PREFIX = "user#"
 
 
@@ -90,12 +92,12 @@ def digest(*parts: str) -> str:
 
 
 def _wrong(value: str) -> str | None:
-    if not value.strip() or len(value) > MAXIMUM_ID or not value.isprintable():
-        return f"must be 1 to {MAXIMUM_ID} printable characters, not all of them blanks"
+    if not value.strip() or len(value) > MAXIMUM_ID or not re.fullmatch(_NO_CONTROLS, value):
+        return f"must be 1 to {MAXIMUM_ID} characters, not all of them blanks, without control characters"
     return None
 
 
 def _claimed(value: str | None, what: str) -> str | None:
     if value is not None and _wrong(value):
-        raise Problem(403, f"the token's {what} can't be one: it is too long, or not printable")
+        raise Problem(403, f"the token's {what} can't be one: it is too long, or has control characters")
     return value

@@ -720,7 +720,7 @@ def test_headers_that_are_missing(app: AgentSessions, kind: str) -> None:
         assert app.call(method, path, kind=kind).status == 400
 
 
-@pytest.mark.parametrize("wrong", ["", "x" * 257, "a\x01b", "ü", "\u202e"])
+@pytest.mark.parametrize("wrong", ["", "x" * 257, "a\x01b", "ü", "\x7f"])
 def test_ids_that_can_not_be_in_headers(app: AgentSessions, wrong: str, kind: str) -> None:
     for name in ("x-tenant-id", "x-user-id", "x-location-id"):
         answer = app.say(headers={name: wrong}, kind=kind)
@@ -728,7 +728,7 @@ def test_ids_that_can_not_be_in_headers(app: AgentSessions, wrong: str, kind: st
     assert app.everything() == ([], [])
 
 
-@pytest.mark.parametrize("wrong", [" ", "x" * 257, "a\x01b", "\u202e", "a\u2028"])
+@pytest.mark.parametrize("wrong", [" ", "x" * 257, "a\x01b", "\x85", "\u2003"])
 def test_ids_that_can_not_be_in_paths(app: AgentSessions, wrong: str, kind: str) -> None:
     for tenant, user, parameter in ((wrong, "u", "tenantId"), ("t", wrong, "userId")):
         for method in ("GET", "DELETE"):
