@@ -7,7 +7,7 @@ CHECKOV := checkov==3.3.30
 RUN    := .venv/bin/python -m scripts
 
 .DEFAULT_GOAL := help
-.PHONY: help up down status logs build bootstrap plan apply verify destroy test lint format bench-cold lock clean
+.PHONY: help up down status logs build bootstrap plan apply verify env destroy test lint format bench-cold lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ apply: .venv/run ## Apply the kept plan, or a fresh one: ENV=<name> [YES=1]
 
 verify: .venv/run ## Prove what is applied: ENV=<name> [SYSTEM=…] [JUNIT=file] [JSON=1]
 	@$(RUN).verify --env '$(ENV)' $(if $(SYSTEM),--system '$(SYSTEM)') $(if $(JUNIT),--junit '$(JUNIT)') $(if $(JSON),--json)
+
+env: .venv/run ## Render the .env of applications that use the stack: ENV=<name> [SYSTEM=…] [OUTPUT=file] [FORCE=1]
+	@$(RUN).env --env '$(ENV)' $(if $(SYSTEM),--system '$(SYSTEM)') $(if $(OUTPUT),--output '$(OUTPUT)') $(if $(FORCE),--force)
 
 destroy: .venv/run ## Destroy the stack, after asking for its name: ENV=<name> [CONFIRM=<name>]
 	@$(RUN).destroy --env '$(ENV)' $(if $(CONFIRM),--confirm '$(CONFIRM)')

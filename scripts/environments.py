@@ -5,7 +5,6 @@ where Terraform keeps its state, `[variables]` the root module's variables. `ter
 """
 
 import difflib
-import json
 import os
 import re
 import tomllib
@@ -14,9 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import jinja2
-
-from scripts import paths
+from scripts import paths, rendering
 from scripts.console import CommandError
 
 BOOTSTRAP_STATE_KEY = "bootstrap/terraform.tfstate"
@@ -98,15 +95,18 @@ def render(environment: Environment, account_id: str, bucket: str) -> dict[str, 
     source = shown(environment.file)
     backend = {"source": source, "bucket": bucket, "region": environment.region}
     return {
-        "variables": _write(
-            environment.var_file, "terraform.tfvars.j2", {"source": source, "variables": root_variables}
+        "variables": rendering.write(
+            environment.var_file, rendering.render("terraform.tfvars.j2", source=source, variables=root_variables)
         ),
-        "backend": _write(directory / "backend.hcl", "backend.hcl.j2", backend | {"key": environment.state_key}),
-        "bootstrap_variables": _write(
-            directory / "bootstrap.tfvars", "terraform.tfvars.j2", {"source": source, "variables": bootstrap_variables}
+        "backend": rendering.write(
+            directory / "backend.hcl", rendering.render("backend.hcl.j2", **backend, key=environment.state_key)
         ),
-        "bootstrap_backend": _write(
-            directory / "bootstrap.backend.hcl", "backend.hcl.j2", backend | {"key": BOOTSTRAP_STATE_KEY}
+        "bootstrap_variables": rendering.write(
+            directory / "bootstrap.tfvars",
+            rendering.render("terraform.tfvars.j2", source=source, variables=bootstrap_variables),
+        ),
+        "bootstrap_backend": rendering.write(
+            directory / "bootstrap.backend.hcl", rendering.render("backend.hcl.j2", **backend, key=BOOTSTRAP_STATE_KEY)
         ),
     }
 
@@ -165,26 +165,3 @@ def _or(names: Any) -> str:
 def shown(file: Path) -> str:
     """A file's path as a person types it."""
     return str(file.relative_to(paths.ROOT)) if file.is_relative_to(paths.ROOT) else str(file)
-
-
-def _hcl(value: Any) -> str:
-    """A TOML value as an HCL expression. JSON is HCL but for the templates that `${` and `%{` would start."""
-    text = json.dumps(value, ensure_ascii=False, indent=2)
-    return text.replace("${", "$${").replace("%{", "%%{")
-
-
-def _write(target: Path, template: str, values: dict[str, Any]) -> Path:
-    engine = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(paths.TEMPLATES),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        autoescape=False,  # noqa: S701  the output is HCL; _hcl escapes what HCL would interpret
-    )
-    engine.filters["hcl"] = _hcl
-    text = engine.get_template(template).render(values)
-    unfinished = target.with_name(target.name + ".new")
-    unfinished.write_text(text)
-    unfinished.replace(target)
-    return target

@@ -26,9 +26,7 @@ def main(
     opened = stack.open_stack(env)
     stack.initialise(opened)
     systems = opened.terraform.outputs().get("systems", {})
-    if system not in systems:
-        known = f"Use SYSTEM={' or SYSTEM='.join(sorted(systems))}." if systems else f"`make apply ENV={env}` first."
-        raise CommandError(f"there is no system {system!r} in environment {env!r}.", known)
+    stack.require_system(opened, systems, system)
     log_group = systems[system]["log_group_name"]
     shown: set[str] = set()
     try:

@@ -6,8 +6,9 @@ Every step can be repeated: whatever was interrupted, the next run finds out wha
 import fcntl
 import os
 import re
+import shlex
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,7 +18,14 @@ from botocore.exceptions import ClientError
 from scripts import aws, build_lambdas, deployed_code, environments, paths
 from scripts.console import CommandError, err, step
 from scripts.environments import Environment
-from scripts.terraform_cli import Diagnostic, Terraform, TerraformError, require_terraform
+from scripts.terraform_cli import Diagnostic, Terraform, TerraformError, binary, require_terraform
+
+# What a client needs to find the embedded AWS
+_CLIENT_SETTINGS = ("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+
+
+class StateLocked(CommandError):
+    """Somebody else holds the state's lock; nothing was done."""
 
 
 class Stack(NamedTuple):
@@ -26,6 +34,13 @@ class Stack(NamedTuple):
     state_bucket: str
     files: dict[str, Path]
     terraform: Terraform
+
+    @property
+    def place(self) -> str:
+        """Where the environment is, for whoever must agree to a change."""
+        endpoint = os.environ.get("AWS_ENDPOINT_URL")
+        where = f"{self.environment.name}: account {self.account_id}, region {self.environment.region}"
+        return f"{where}, endpoint {endpoint}" if endpoint else where
 
     @property
     def plan_file(self) -> Path:
@@ -106,7 +121,7 @@ def bootstrap(stack: Stack) -> None:
         terraform = _terraform(stack.environment, paths.BOOTSTRAP_ROOT)
         terraform.initialise(stack.files["bootstrap_backend"])
         plan_file = stack.environment.build_dir / "bootstrap.tfplan"
-        with _explained(stack):
+        with _explained(stack, terraform):
             if terraform.plan_to(plan_file, stack.files["bootstrap_variables"], progress):
                 terraform.apply_plan(plan_file, progress)
         plan_file.unlink(missing_ok=True)
@@ -138,15 +153,31 @@ def initialise(stack: Stack) -> None:
             raise
 
 
-def put_back_code(stack: Stack) -> None:
-    """Part of every apply: Terraform itself would not notice code that was replaced behind its back."""
-    for name in deployed_code.put_back(stack.terraform.outputs()):
+def require_system(stack: Stack, applied: Collection[str], system: str) -> None:
+    """Raises CommandError for a system that is not among those applied."""
+    if system not in applied:
+        raise CommandError(
+            f"there is no system {system!r} in environment {stack.environment.name!r}.",
+            f"Use SYSTEM={' or SYSTEM='.join(sorted(applied))}."
+            if applied
+            else f"`make apply ENV={stack.environment.name}` first.",
+        )
+
+
+def replaced_code(stack: Stack) -> dict[str, Path]:
+    """Functions whose code was replaced outside Terraform, which would not notice, with the zip to put back."""
+    return deployed_code.replaced(stack.terraform.outputs())
+
+
+def put_back_code(replaced: Mapping[str, Path]) -> None:
+    """Part of every apply, before its plan is made."""
+    for name in deployed_code.put_back(replaced):
         err.print(f"put back the code of {name}, which was replaced outside Terraform")
 
 
 def plan(stack: Stack, title: str = "terraform plan", *, destroy: bool = False) -> bool:
     """Plans into the environment's plan file; True when there are changes to apply."""
-    with step(title) as progress, _explained(stack):
+    with step(title) as progress, _explained(stack, stack.terraform):
         try:
             return stack.terraform.plan_to(stack.plan_file, stack.files["variables"], progress, destroy=destroy)
         except BaseException:
@@ -156,7 +187,7 @@ def plan(stack: Stack, title: str = "terraform plan", *, destroy: bool = False) 
 
 def apply(stack: Stack, title: str = "terraform apply") -> None:
     """Applies the plan file and removes it: what was planned is applied once."""
-    with step(title) as progress, _explained(stack):
+    with step(title) as progress, _explained(stack, stack.terraform):
         stack.terraform.apply_plan(stack.plan_file, progress)
     stack.plan_file.unlink(missing_ok=True)
 
@@ -167,13 +198,22 @@ def keep_plan(stack: Stack) -> None:
     stack.plan_file.replace(stack.kept_plan_file)
 
 
+def drop_kept_plan(stack: Stack) -> None:
+    stack.kept_plan_file.unlink(missing_ok=True)
+
+
+def return_kept_plan(stack: Stack) -> None:
+    """For a plan that was taken but could not be begun: it can be taken once more."""
+    stack.plan_file.replace(stack.kept_plan_file)
+
+
 def take_kept_plan(stack: Stack) -> bool:
     """Makes the kept plan, if there is one, the plan to apply. It can be taken once."""
     if not stack.kept_plan_file.exists():
         return False
     planned_with = stack.kept_manifest_file.read_bytes() if stack.kept_manifest_file.exists() else b""
     if planned_with != (paths.LAMBDA_BUILD / build_lambdas.MANIFEST).read_bytes():
-        stack.kept_plan_file.unlink()
+        drop_kept_plan(stack)
         raise CommandError(
             "the functions have changed since this plan was made; nothing was applied.",
             f"Run `make plan ENV={stack.environment.name}` again.",
@@ -195,7 +235,7 @@ def summary(stack: Stack) -> dict[str, Any]:
 
 
 @contextmanager
-def _explained(stack: Stack) -> Iterator[None]:
+def _explained(stack: Stack, terraform: Terraform) -> Iterator[None]:
     """Turns what Terraform says of a variable or of a held lock into the caller's next step."""
     try:
         yield
@@ -204,12 +244,25 @@ def _explained(stack: Stack) -> Iterator[None]:
             if found.is_of_variable:
                 raise CommandError(f"{environments.shown(stack.environment.file)}: {_said(found)}") from error
             if "state lock" in found.summary:
-                raise CommandError(
+                raise StateLocked(
                     f"the state is locked: {found.detail.split('Terraform acquires', maxsplit=1)[0]}",
-                    "Wait for whoever holds it; if they are gone, run `terraform force-unlock ID`.",
+                    f"Wait for whoever holds it; if they are gone: {_force_unlock(stack, terraform, found.detail)}",
                     exit_code=error.exit_code,
                 ) from error
         raise
+
+
+def _force_unlock(stack: Stack, terraform: Terraform, detail: str) -> str:
+    """The command that takes the lock away, to be pasted."""
+    lock = re.search(r"ID:\s+(\S+)", detail)
+    settings = {"TF_DATA_DIR": terraform.environment["TF_DATA_DIR"]}
+    if stack.environment.profile:
+        settings["AWS_PROFILE"] = stack.environment.profile
+    if stack.environment.embedded:
+        settings |= {name: os.environ[name] for name in _CLIENT_SETTINGS}
+    stated = " ".join(f"{name}={shlex.quote(value)}" for name, value in settings.items())
+    folder = shlex.quote(str(terraform.working_dir))
+    return f"{stated} {binary()} -chdir={folder} force-unlock {lock[1] if lock else 'ID'}"
 
 
 def _said(found: Diagnostic) -> str:

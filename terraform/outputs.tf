@@ -28,6 +28,18 @@ output "parameters" {
   value       = { for key, parameter in aws_ssm_parameter.published : key => parameter.name }
 }
 
+output "reply" {
+  description = "Where the agent sessions' replies come from: backend, URL, and what holds the key (never the key itself); null when that system is off."
+  value = one([
+    for system in setintersection(var.systems, ["agent_sessions"]) : {
+      backend            = var.agent_sessions.reply.backend
+      url                = var.agent_sessions.reply.url
+      key_secret_arn     = var.agent_sessions.reply.key_secret_arn
+      key_parameter_name = var.agent_sessions.reply.key_parameter_name
+    }
+  ])
+}
+
 output "alarm_topic_arn" {
   description = "The SNS topic that alarms go to; null without alarms."
   value       = one(local.alarm_topic_arns)

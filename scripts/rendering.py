@@ -1,0 +1,51 @@
+"""Fills the templates of `scripts/templates`, for Terraform (`hcl`) and for environment files (`env`)."""
+
+import json
+import shlex
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from scripts import paths
+from scripts.console import CommandError, one_line
+
+
+def render(template: str, **values: Any) -> str:
+    engine = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(paths.TEMPLATES),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,  # noqa: S701  the output is no HTML; the filters escape what its readers would interpret
+    )
+    engine.filters |= {"hcl": _hcl, "env": _env, "one_line": one_line}
+    return engine.get_template(template).render(values)
+
+
+def write(target: Path, text: str) -> Path:
+    """Whole or not at all."""
+    unfinished = target.with_name(target.name + ".new")
+    unfinished.write_text(text)
+    unfinished.replace(target)
+    return target
+
+
+def _hcl(value: Any) -> str:
+    """A TOML value as an HCL expression. JSON is HCL but for the templates that `${` and `%{` would start."""
+    text = json.dumps(value, ensure_ascii=False, indent=2)
+    return text.replace("${", "$${").replace("%{", "%%{")
+
+
+def _env(value: str) -> str:
+    """A value that a shell and dotenv parsers read alike: bare where that is safe, else in single quotes.
+
+    What even there means different things to different readers is refused.
+    """
+    if any(odd in value for odd in ("'", "\\", "${")) or not value.isprintable():
+        raise CommandError(
+            f"{value!r} can't stand in an environment file: shells and dotenv parsers read it differently.",
+            "Do without quotes, backslashes, ${ and control characters; in a URL, percent-encode them.",
+        )
+    return shlex.quote(value)
