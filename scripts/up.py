@@ -86,8 +86,8 @@ def _apply(applied: Stack) -> None:
 
 
 def _url(outputs: dict[str, Any]) -> str | None:
-    """The API's address on this machine; None when every system is switched off."""
-    return reachable_url(outputs["api"]["url"]) if outputs["api"] else None
+    """The API's address on this machine; None when every system is switched off: Terraform leaves out what is null."""
+    return reachable_url(outputs["api"]["url"]) if "api" in outputs else None
 
 
 def _invite(url: str | None) -> None:
