@@ -46,7 +46,8 @@ class Idempotency:
             return work(lambda _: [])
         if not re.fullmatch("[ -~]{1,255}", key):
             raise bad_header("idempotency-key", "must be 1 to 255 printable ASCII characters")
-        marker_id = f"{self._system}#{route}#{_digest([caller(request), key])}"
+        # a digest, since a route may hold an id of any length
+        marker_id = f"{self._system}#{_digest([route, caller(request), key])}"
         digest = _digest(body)
         if first := self._first_answer(marker_id, digest):
             return first
