@@ -25,7 +25,15 @@ MAXIMUM_ATTEMPTS = 10
 # For callers outside an invocation, such as tests
 DEFAULT_SECONDS = 10.0
 
-_SUFFIXES = {"cn-": "amazonaws.com.cn", "us-iso-": "c2s.ic.gov", "us-isob-": "sc2s.sgov.gov"}
+# By how a region's name begins; everywhere else it is amazonaws.com
+_SUFFIXES = {
+    "cn-": "amazonaws.com.cn",
+    "eusc-": "amazonaws.eu",
+    "us-iso-": "c2s.ic.gov",
+    "us-isob-": "sc2s.sgov.gov",
+    "us-isof-": "csp.hci.ic.gov",
+    "eu-isoe-": "cloud.adc-e.uk",
+}
 
 
 def endpoint(environment: Mapping[str, str], service: str) -> tuple[str, str]:

@@ -6,10 +6,11 @@ from email.utils import formatdate
 from typing import Any
 from zlib import crc32
 
+import botocore.session
 import pytest
 
 from common.dynamodb import DynamoDB
-from common.dynamodb_client import MAXIMUM_ATTEMPTS, DynamoDBClient
+from common.dynamodb_client import MAXIMUM_ATTEMPTS, DynamoDBClient, endpoint
 from common.dynamodb_failures import ServiceError
 from common.errors import ConditionFailed, ItemTooLarge, Refused, Throttled, Unavailable
 from tests.unit.fake_service import CUT, HALF, LOSE, SILENT, FakeService, cancelled, fails, served
@@ -180,19 +181,21 @@ def test_consumed_units_are_summed(service: FakeService) -> None:
     assert (one.usage.read_units, one.usage.write_units) == (3.0, 8.0)
 
 
-@pytest.mark.parametrize(
-    ("region", "host"),
-    [
-        ("eu-north-1", "dynamodb.eu-north-1.amazonaws.com"),
-        ("cn-north-1", "dynamodb.cn-north-1.amazonaws.com.cn"),
-        ("us-gov-west-1", "dynamodb.us-gov-west-1.amazonaws.com"),
-        ("us-iso-east-1", "dynamodb.us-iso-east-1.c2s.ic.gov"),
-        ("us-isob-east-1", "dynamodb.us-isob-east-1.sc2s.sgov.gov"),
-    ],
-)
-def test_the_service_is_that_of_the_region(region: str, host: str) -> None:
-    made = DynamoDBClient({"AWS_REGION": region})
-    assert (made._connection.host, made._connection.port, made._connection.secure) == (host, 443, True)
+@pytest.mark.parametrize("partition", botocore.session.get_session().get_available_partitions())
+@pytest.mark.parametrize("service", ["dynamodb", "secretsmanager", "ssm"])
+def test_services_are_where_botocore_finds_them_in_every_region(partition: str, service: str) -> None:
+    session = botocore.session.get_session()
+    regions = session.get_available_regions(service, partition)
+    assert regions
+    for region in regions:
+        expected = session.create_client(service, region).meta.endpoint_url
+        assert endpoint({"AWS_REGION": region}, service) == (region, expected)
+
+
+def test_the_service_is_that_of_the_region() -> None:
+    made = DynamoDBClient({"AWS_REGION": "cn-north-1"})
+    assert made._connection.host == "dynamodb.cn-north-1.amazonaws.com.cn"
+    assert (made._connection.port, made._connection.secure) == (443, True)
 
 
 def test_the_service_s_own_endpoint_goes_before_the_general_one() -> None:
