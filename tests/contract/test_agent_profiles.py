@@ -1020,7 +1020,7 @@ def test_the_contract_says_what_the_code_enforces() -> None:
         "job": bodies.MAXIMUM_WORDS, "description": bodies.MAXIMUM_CONTENT, "timestamp": bodies.MAXIMUM_TIMESTAMP,
     }  # fmt: skip
     assert {name: profile[name]["maxLength"] for name in most} == most
-    assert profile["averagePrice"]["maximum"] == bodies.MAXIMUM_PRICE
+    assert schemas["Price"]["anyOf"][2]["maximum"] == bodies.MAXIMUM_PRICE
     assert profile["tags"]["maxItems"] == facts.MAXIMUM_TAGS
     assert profile["location"]["oneOf"][1]["maxLength"] == bodies.MAXIMUM_LOCATION
     assert schemas["LocationParts"]["maxItems"] == bodies.MAXIMUM_LOCATION_PARTS
@@ -1028,7 +1028,6 @@ def test_the_contract_says_what_the_code_enforces() -> None:
     assert schemas["Tag"]["maxLength"] == bodies.MAXIMUM_TAG
     wanted = schemas["Wanted"]["properties"]
     assert wanted["tags"]["maxItems"] == bodies.MAXIMUM_TAGS_ASKED
-    assert wanted["maxPrice"]["maximum"] == bodies.MAXIMUM_PRICE
     message = schemas["NewMessage"]["properties"]
     assert message["message"]["maxLength"] == bodies.MAXIMUM_CONTENT
     assert message["conversation_id"]["maxLength"] == message["agent_id"]["maxLength"] == bodies.MAXIMUM_ID
