@@ -75,6 +75,16 @@ def step(title: str) -> Iterator[Progress]:
     progress._close("")
 
 
+def ask(question: str) -> str:
+    """What a person types; "" where nobody can."""
+    err.print(question, end=" ")
+    try:
+        return input().strip()
+    except EOFError:
+        err.print()
+        return ""
+
+
 def one_line(text: str) -> str:
     return " ".join(text.split())
 

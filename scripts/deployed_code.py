@@ -5,6 +5,7 @@ even publish that code with the next change of a setting.
 """
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,10 +36,9 @@ def replaced(outputs: dict[str, Any]) -> dict[str, Path]:
     return found
 
 
-def put_back(outputs: dict[str, Any]) -> list[str]:
+def put_back(found: Mapping[str, Path]) -> list[str]:
     """Uploads and publishes the right code; the next plan moves the alias to it. Returns the functions' names."""
     functions = aws.client("lambda")
-    found = replaced(outputs)
     for name, zip_file in found.items():
         functions.update_function_code(FunctionName=name, ZipFile=zip_file.read_bytes(), Publish=True)
         functions.get_waiter("function_updated_v2").wait(FunctionName=name)

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from scripts import stack
-from scripts.console import out, run
+from scripts.console import err, out, run
 
 
 def main(
@@ -17,19 +17,36 @@ def main(
         stack.build()
         opened = stack.open_stack(env)
         stack.initialise(opened)
+        replaced = sorted(stack.replaced_code(opened))
         changes = stack.plan(opened)
         counts = stack.summary(opened)
         if not json_output:
             out.print(opened.terraform.show_text(opened.plan_file).strip(), markup=False)
-        opened.kept_plan_file.unlink(missing_ok=True)
-        if changes:
+        stack.drop_kept_plan(opened)
+        # Putting code back makes a version that this plan doesn't know.
+        kept = changes and not replaced
+        if kept:
             stack.keep_plan(opened)
         else:
             opened.plan_file.unlink()
     if json_output:
-        out.print_json(data={"environment": env, "changes": changes, **counts})
+        out.print_json(
+            data={
+                "environment": env,
+                "changes": changes,
+                **counts,
+                "kept": kept,
+                "deployed_code": {"replaced": replaced},
+            }
+        )
+        return
+    for name in replaced:
+        out.print(f"\nThe code of {name} was replaced outside Terraform.")
+    if replaced:
+        out.print(f"This plan is not kept: `make apply ENV={env}` asks, puts the code back, and plans anew.")
     elif changes:
         out.print(f"\nThis plan is kept: `make apply ENV={env}` applies exactly it.")
+    err.print(opened.place)
 
 
 if __name__ == "__main__":

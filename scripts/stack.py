@@ -24,7 +24,7 @@ from scripts.terraform_cli import Diagnostic, Terraform, TerraformError, binary,
 _CLIENT_SETTINGS = ("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 
 
-class StateLocked(CommandError):
+class StateLockedError(CommandError):
     """Somebody else holds the state's lock; nothing was done."""
 
 
@@ -244,7 +244,7 @@ def _explained(stack: Stack, terraform: Terraform) -> Iterator[None]:
             if found.is_of_variable:
                 raise CommandError(f"{environments.shown(stack.environment.file)}: {_said(found)}") from error
             if "state lock" in found.summary:
-                raise StateLocked(
+                raise StateLockedError(
                     f"the state is locked: {found.detail.split('Terraform acquires', maxsplit=1)[0]}",
                     f"Wait for whoever holds it; if they are gone: {_force_unlock(stack, terraform, found.detail)}",
                     exit_code=error.exit_code,

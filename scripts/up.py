@@ -33,7 +33,7 @@ def main(
             stack.forget_interrupted_runs(applied)
             stack.bootstrap(applied)
             stack.initialise(applied)
-            stack.put_back_code(applied)
+            stack.put_back_code(stack.replaced_code(applied))
             changes = stack.plan(applied)
         except CommandError:
             # Nothing is applied yet: a mistake in a variable must not leave a server behind.

@@ -1,10 +1,13 @@
 """An environment as on AWS: IAM-signed calls, deletion protection, a kept plan, a guarded destroy."""
 
+import io
 import json
+import zipfile
+from typing import Any
 
 import pytest
 
-from tests.end_to_end.checkout import Checkout
+from tests.end_to_end.checkout import Checkout, Ended
 
 STAGING = """
 [aws]
@@ -13,6 +16,7 @@ region = "us-east-1"
 account_id = "123456789012"
 
 [variables]
+systems = ["agent_registry"]
 name_prefix = "agents"
 agent_registry = { table_name = "StagingRegistry" }
 attach_access_to_roles = { agent_registry = { roles = ["reader"], access = "read" } }
@@ -21,12 +25,31 @@ attach_access_to_roles = { agent_registry = { roles = ["reader"], access = "read
 
 @pytest.fixture(scope="module")
 def staging(checkout: Checkout) -> Checkout:
-    (checkout.folder / "terraform" / "environments" / "staging.toml").write_text(STAGING)
+    settings(checkout)
     started = checkout.run(".venv/bin/python", "-c", "from scripts import aws; aws.start_embedded()")
     assert started.exit_code == 0, started.stderr
     trust = {"Version": "2012-10-17", "Statement": []}
     checkout.client("iam").create_role(RoleName="reader", AssumeRolePolicyDocument=json.dumps(trust))
     return checkout
+
+
+def settings(staging: Checkout, *lines: str) -> None:
+    """What the environment sets beside STAGING."""
+    file = staging.folder / "terraform" / "environments" / "staging.toml"
+    file.write_text(STAGING + "".join(f"{line}\n" for line in lines))
+
+
+def script(staging: Checkout, verb: str, *arguments: str) -> Ended:
+    ended = staging.run(".venv/bin/python", "-m", f"scripts.{verb}", *arguments)
+    assert ended.exit_code == 0, ended.stderr
+    return ended
+
+
+def replace_code(functions: Any, name: str) -> None:
+    foreign = io.BytesIO()
+    with zipfile.ZipFile(foreign, "w") as archive:
+        archive.writestr("function.py", "def handler(event, context):\n    return {'foreign': True}\n")
+    functions.update_function_code(FunctionName=name, ZipFile=foreign.getvalue())
 
 
 def test_without_a_state_bucket_the_next_step_is_told(staging: Checkout) -> None:
@@ -47,6 +70,45 @@ def test_a_kept_plan_is_applied_and_verified(staging: Checkout) -> None:
     assert "FAILED" not in staging.must("verify", "ENV=staging")
 
 
+def test_what_nobody_agreed_to_is_not_applied(staging: Checkout) -> None:
+    settings(staging, "point_in_time_recovery_days = 6")
+    refused = staging.make("apply", "ENV=staging")
+    assert refused.exit_code == 2
+    assert "YES=1" in refused.stderr
+    assert "staging: account 123456789012, region us-east-1, endpoint http://127.0.0.1" in refused.stderr
+    recovery = staging.client("dynamodb").describe_continuous_backups(TableName="StagingRegistry")
+    settings(staging)
+    assert "'RecoveryPeriodInDays': 6" not in str(recovery)
+
+
+def test_code_that_was_replaced_is_shown_by_a_plan_and_put_back_by_an_apply(staging: Checkout) -> None:
+    functions, name = staging.client("lambda"), staging.function_name("agent_registry")
+
+    def deployed() -> str:
+        return str(functions.get_function_configuration(FunctionName=name)["CodeSha256"])
+
+    right = deployed()
+    settings(staging, "point_in_time_recovery_days = 6")
+    staging.must("plan", "ENV=staging")
+    replace_code(functions, name)
+    refused = staging.make("apply", "ENV=staging")
+    assert refused.exit_code == 2
+    assert f"the code of {name} was replaced outside Terraform since this plan was made" in refused.stderr
+    assert "make plan ENV=staging" in refused.stderr
+    assert deployed() != right
+    planned = json.loads(script(staging, "plan", "--env", "staging", "--json").stdout)
+    assert planned["deployed_code"] == {"replaced": [name]}
+    assert not planned["kept"]
+    assert staging.make("apply", "ENV=staging").exit_code == 2, "nobody agreed"
+    assert deployed() != right
+    applied = json.loads(script(staging, "apply", "--env", "staging", "--yes", "--json").stdout)
+    assert applied["deployed_code"] == {"put_back": [name]}
+    assert deployed() == right
+    assert functions.get_function_configuration(FunctionName=name, Qualifier="live")["CodeSha256"] == right
+    settings(staging)
+    assert "no changes" not in staging.must("apply", "ENV=staging", "YES=1")
+
+
 def test_unsigned_calls_are_forbidden(staging: Checkout) -> None:
     status, _, answer = staging.call("GET", "/agents?capability=x")
     assert (status, answer) == (403, {"message": "Forbidden"})
@@ -64,8 +126,7 @@ def test_an_existing_role_gets_the_documented_access(staging: Checkout) -> None:
 
 
 def test_a_plan_that_the_state_overtook_is_refused(staging: Checkout) -> None:
-    file = staging.folder / "terraform" / "environments" / "staging.toml"
-    file.write_text(STAGING + "point_in_time_recovery_days = 7\n")
+    settings(staging, "point_in_time_recovery_days = 7")
     staging.must("plan", "ENV=staging")
     plan = staging.folder / ".build" / "staging" / "kept.tfplan"
     kept = plan.read_bytes()
@@ -78,8 +139,7 @@ def test_a_plan_that_the_state_overtook_is_refused(staging: Checkout) -> None:
 
 
 def test_a_plan_of_other_functions_is_refused(staging: Checkout) -> None:
-    file = staging.folder / "terraform" / "environments" / "staging.toml"
-    file.write_text(STAGING + "point_in_time_recovery_days = 8\n")
+    settings(staging, "point_in_time_recovery_days = 8")
     staging.must("plan", "ENV=staging")
     handler = staging.folder / "lambda_src" / "agent_registry" / "handler.py"
     before = handler.read_text()
@@ -95,9 +155,8 @@ def test_destroy_refuses_protected_tables_and_takes_the_rest_away_when_told(stag
         "deletion protection is on for StagingRegistry, agents-staging-idempotency; nothing was destroyed"
         in refused.stderr
     )
-    file = staging.folder / "terraform" / "environments" / "staging.toml"
-    file.write_text(STAGING + "deletion_protection = false\n")
-    staging.must("apply", "ENV=staging")
+    settings(staging, "deletion_protection = false")
+    staging.must("apply", "ENV=staging", "YES=1")
     assert "destroyed" in staging.must("destroy", "ENV=staging", "CONFIRM=staging")
     assert staging.client("dynamodb").list_tables()["TableNames"] == []
     assert [role["RoleName"] for role in staging.client("iam").list_roles()["Roles"]] == ["reader"]
