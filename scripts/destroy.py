@@ -6,13 +6,14 @@ import typer
 from botocore.exceptions import ClientError
 
 from scripts import aws, stack
-from scripts.console import CommandError, err, out, run
+from scripts.console import CommandError, ask, err, out, run
 from scripts.stack import Stack
 
 
 def main(
     env: Annotated[str, typer.Option(help="The environment to destroy.")],
     confirm: Annotated[str, typer.Option(help="The environment's name once more, instead of typing it.")] = "",
+    json_output: Annotated[bool, typer.Option("--json", help="Print what was destroyed as JSON.")] = False,
 ) -> None:
     """Destroy everything that the environment's stack made. Tables under deletion protection are refused."""
     with stack.exclusive(env):
@@ -20,29 +21,31 @@ def main(
         opened = stack.open_stack(env)
         stack.initialise(opened)
         _refuse_protected_tables(opened)
-        if not stack.plan(opened, "terraform plan -destroy", destroy=True):
-            opened.plan_file.unlink()
-            out.print(f"{env}: nothing to destroy")
-            return
+        changes = stack.plan(opened, "terraform plan -destroy", destroy=True)
         count = stack.summary(opened)["delete"]
         try:
-            _require_confirmation(env, confirm, f"{count} resources and all data in their tables")
-            stack.apply(opened, "terraform destroy")
+            if changes:
+                _require_confirmation(env, opened.place, confirm, f"{count} resources and all data in their tables")
+                stack.apply(opened, "terraform destroy")
         finally:
             opened.plan_file.unlink(missing_ok=True)
-    out.print(f"{env}: destroyed {count} resources; the state bucket {opened.state_bucket} stays")
+    if json_output:
+        out.print_json(data={"environment": env, "destroyed": count, "state_bucket": opened.state_bucket})
+    elif changes:
+        out.print(f"{env}: destroyed {count} resources; the state bucket {opened.state_bucket} stays")
+    else:
+        out.print(f"{env}: nothing to destroy")
 
 
-def _require_confirmation(env: str, confirm: str, what: str) -> None:
+def _require_confirmation(env: str, place: str, confirm: str, what: str) -> None:
     if not confirm:
-        err.print(f"This deletes {what} in environment [bold]{env}[/bold].")
-        try:
-            confirm = input(f"Type the environment's name ({env}) to go on: ").strip()
-        except EOFError:
-            raise CommandError(
-                "nothing was destroyed: the environment's name was not given.",
-                f"Run `make destroy ENV={env} CONFIRM={env}` where nobody can type it.",
-            ) from None
+        err.print(f"This deletes {what} in [bold]{place}[/bold].")
+        confirm = ask(f"Type the environment's name ({env}) to go on:")
+    if not confirm:
+        raise CommandError(
+            "nothing was destroyed: the environment's name was not given.",
+            f"Run `make destroy ENV={env} CONFIRM={env}` where nobody can type it.",
+        )
     if confirm != env:
         raise CommandError(f"nothing was destroyed: {confirm!r} is not {env!r}.")
 

@@ -24,6 +24,7 @@ _PARTS: dict[str, dict[str, type] | None] = {
     "state": {"bucket": str, "key": str},
     "variables": None,
 }
+_EXPORTED_KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
 
 
@@ -114,7 +115,11 @@ def render(environment: Environment, account_id: str, bucket: str) -> dict[str, 
 def process_environment(environment: Environment, client: Mapping[str, str]) -> dict[str, str]:
     """What Terraform and boto3 get to see: the caller's environment, or the embedded AWS and no AWS_… of the caller."""
     if not environment.embedded:
-        return {**os.environ, **({"AWS_PROFILE": environment.profile} if environment.profile else {})}
+        if not environment.profile:
+            return dict(os.environ)
+        # Exported keys would win over the profile, and be another account's.
+        others = {name: value for name, value in os.environ.items() if name not in _EXPORTED_KEYS}
+        return others | {"AWS_PROFILE": environment.profile}
     own = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     return own | dict(client)
 

@@ -1,5 +1,6 @@
 """Follows a function's logs: `python -m scripts.logs --env NAME --system SYSTEM`."""
 
+import json
 import re
 import time
 from datetime import UTC, datetime
@@ -20,6 +21,7 @@ def main(
     system: Annotated[str, typer.Option(help="The system whose function's logs to show.")] = "",
     since: Annotated[str, typer.Option(help="How far back to begin: 30s, 10m, 2h, 1d.")] = "10m",
     follow: Annotated[bool, typer.Option(help="Go on until Ctrl-C.")] = True,
+    json_output: Annotated[bool, typer.Option("--json", help="Print each line as one JSON object.")] = False,
 ) -> None:
     """Show a function's logs and follow them until Ctrl-C."""
     begin = int((time.time() - _seconds(since)) * 1000)
@@ -31,7 +33,7 @@ def main(
     shown: set[str] = set()
     try:
         while True:
-            begin = _print_new(log_group, begin, shown)
+            begin = _print_new(log_group, begin, shown, as_json=json_output)
             if not follow:
                 return
             time.sleep(POLL_SECONDS)
@@ -39,7 +41,7 @@ def main(
         return  # the way to end a follow
 
 
-def _print_new(log_group: str, begin: int, shown: set[str]) -> int:
+def _print_new(log_group: str, begin: int, shown: set[str], *, as_json: bool) -> int:
     """Prints events not shown yet; returns the time from which to look next."""
     latest = begin
     try:
@@ -48,8 +50,16 @@ def _print_new(log_group: str, begin: int, shown: set[str]) -> int:
                 continue
             shown.add(event["eventId"])
             latest = max(latest, event["timestamp"])
-            at = datetime.fromtimestamp(event["timestamp"] / 1000, UTC).strftime("%H:%M:%S.%f")[:-3]
-            out.print(f"{at} {event['message'].rstrip()}", markup=False)
+            at, message = datetime.fromtimestamp(event["timestamp"] / 1000, UTC), event["message"].rstrip()
+            if as_json:
+                line = {
+                    "timestamp": f"{at:%Y-%m-%dT%H:%M:%S.%f}Z",
+                    "stream": event["logStreamName"],
+                    "message": message,
+                }
+                print(json.dumps(line, ensure_ascii=False), flush=True)
+            else:
+                out.print(f"{at:%H:%M:%S.%f}"[:-3], message, markup=False)
     except ClientError as error:
         if error.response["Error"]["Code"] == "ResourceNotFoundException":
             raise CommandError(f"there is no log group {log_group}.", "Is the stack applied?") from error

@@ -61,7 +61,7 @@ class TerraformError(CommandError):
 
 
 def binary() -> str:
-    """The Terraform to run: `terraform` on PATH, or what TERRAFORM names (`TERRAFORM=tofu` for OpenTofu)."""
+    """The Terraform to run: `terraform` on PATH, or what TERRAFORM names."""
     return os.environ.get("TERRAFORM") or "terraform"
 
 

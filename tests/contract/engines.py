@@ -131,7 +131,8 @@ ELSEWHERE = ("dynamodb_local", "endpoint")
 
 def missing(name: str) -> str | None:
     """Why an engine is not at hand, if it is not."""
-    if name == "dynamodb_local" and not (shutil.which("java") and os.environ.get("DYNAMODB_LOCAL_JAR")):
+    jar = os.environ.get("DYNAMODB_LOCAL_JAR", "")
+    if name == "dynamodb_local" and not (shutil.which("java") and Path(jar).is_file()):
         return "DynamoDB Local needs java on PATH and DYNAMODB_LOCAL_JAR naming DynamoDBLocal.jar"
     if name == "endpoint" and not os.environ.get("DYNAMODB_ENDPOINT"):
         return "DYNAMODB_ENDPOINT names no running DynamoDB"

@@ -102,7 +102,19 @@ def test_the_embedded_aws_sees_nothing_of_the_callers_account(written: Path, mon
     client = {"AWS_ENDPOINT_URL": "http://127.0.0.1:1"}
     embedded = environments.process_environment(load(written, GOOD + "embedded = true\n"), client)
     assert {name for name in embedded if name.startswith("AWS_")} == {"AWS_ENDPOINT_URL"}
-    own = environments.process_environment(load(written, GOOD + 'profile = "sandbox"\n'), client)
-    assert own["AWS_PROFILE"] == "sandbox"
+    own = environments.process_environment(load(written, GOOD), client)
+    assert own["AWS_PROFILE"] == "production"
     assert own["AWS_SESSION_TOKEN"] == "secret"
     assert "AWS_ENDPOINT_URL" not in own
+
+
+def test_a_profile_of_the_environment_wins_over_exported_keys(written: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_PROFILE", "production")
+    monkeypatch.setenv("AWS_CA_BUNDLE", "/bundle")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
+        monkeypatch.setenv(name, "production")
+    seen = environments.process_environment(load(written, GOOD + 'profile = "sandbox"\n'), {})
+    assert {name: value for name, value in seen.items() if name.startswith("AWS_")} == {
+        "AWS_PROFILE": "sandbox",
+        "AWS_CA_BUNDLE": "/bundle",
+    }
