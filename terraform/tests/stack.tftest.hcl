@@ -90,6 +90,11 @@ run "outputs_have_the_shape_that_the_commands_read" {
   }
 
   assert {
+    condition     = jsonencode(output.reply) == jsonencode({ backend = "echo", url = null, key_secret_arn = null, key_parameter_name = null })
+    error_message = "reply: ${jsonencode(output.reply)}"
+  }
+
+  assert {
     condition     = output.alarm_topic_arn == "arn:aws:sns:eu-north-1:123456789012:mock"
     error_message = "The topic: ${coalesce(output.alarm_topic_arn, "none")}"
   }
@@ -117,7 +122,7 @@ run "systems_off_create_nothing" {
   }
 
   assert {
-    condition     = output.api == null && length(output.systems) == 0 && length(output.verification.systems) == 0 && output.alarm_topic_arn == null
+    condition     = output.api == null && output.reply == null && length(output.systems) == 0 && length(output.verification.systems) == 0 && output.alarm_topic_arn == null
     error_message = "Outputs say that there is nothing."
   }
 }
