@@ -4,7 +4,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
 
-from tests.contract import agent_profiles, agent_sessions, chat_sessions, registry
+from tests.contract import agent_profiles, agent_sessions, chat_sessions, pet_store, registry
 from tests.contract.application import Application, Contract
 from tests.contract.engines import Engine
 
@@ -19,6 +19,7 @@ SYSTEMS = {
     "agent_registry": System(registry.CONTRACT, registry.new_registry),
     "agent_sessions": System(agent_sessions.CONTRACT, agent_sessions.new_agent_sessions),
     "chat_sessions": System(chat_sessions.CONTRACT, chat_sessions.new_chat_sessions),
+    "pet_store": System(pet_store.CONTRACT, pet_store.new_seeded_store),
 }
 
 

@@ -1,0 +1,202 @@
+"""Pets by id, and by type and price.
+
+A pet's item has its `id` as key. Beyond `name`, `type` and `price` it holds `version`; pets that an older application
+wrote have none. The item with id 0 is no pet but the counter: `last` is the highest id given out. It has `seeded` once
+it is known to be past every pet that was there before it, see takeover.py; until then it is not to be relied on.
+"""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+
+from common import paging
+from common.errors import ConditionFailed, InvalidValue, Problem
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from common.change import Change, Number
+    from common.table import Database, Item
+
+    Pet = dict[str, Any]
+
+COUNTER = {"id": 0}
+# How often an id that somebody else wrote past the counter is passed over
+MAXIMUM_RACES = 10
+# DynamoDB's largest
+MAXIMUM_PRICE = Decimal("9.9999999999999999999999999999999999999E+125")
+# Of one batch of 100 keys, the counter and one more than is looked at take two
+MAXIMUM_LOOKED_AT = 98
+MAXIMUM_ID_DIGITS = 37
+
+
+class PetStore:
+    def __init__(self, database: Database, table_name: str, index_name: str, *, is_seeded: bool) -> None:
+        self._database = database
+        self._index = index_name
+        self._table = database.table(table_name, {"id": "N"}, {index_name: {"type": "S", "price": "N"}})
+        self._is_seeded = is_seeded
+        self._counter_seen = False
+
+    def get(self, pet_id: int) -> Pet | None:
+        item = self._table.get({"id": pet_id})
+        if item is None and not self._counter_seen:
+            self.take_over_once()
+            item = self._table.get({"id": pet_id})
+        return None if item is None else shown(item)
+
+    def add(self, name: str, kind: str, price: Number, also: Callable[[Pet], list[Change]]) -> Pet:
+        """The new pet. `also` is given it and returns further changes for the same transaction."""
+        self.take_over_once()
+        for _ in range(MAXIMUM_RACES):
+            pet_id = self._table.add(COUNTER, "last", 1)
+            if pet_id == 1:
+                # the first of all, or the counter has been deleted: what was there before must be found again
+                self._counter_seen = False
+                self.take_over_once()
+            item = {"id": pet_id, "name": name, "type": kind, "price": price, "version": 1}
+            pet = shown(item)
+            try:
+                self._database.write([self._table.put(item, expect={"id": None}), *also(pet)])
+            except ConditionFailed as error:
+                if any(error.positions):
+                    raise
+                from pet_store import takeover
+
+                takeover.move_past(self._database, self._table, pet_id)
+            else:
+                return pet
+        raise Problem(503, "others add pets past the counter of this store; try again", headers={"retry-after": "1"})
+
+    def page(self, limit: int, after: Any, deadline: float) -> tuple[list[Pet], Any]:
+        """One page of all pets by id, and where the next one begins.
+
+        Ids are consecutive: the next ones are read by their keys, in the same batch as the counter that tells the end.
+        """
+        if after is not None and not is_id(after):
+            raise paging.bad_position()
+
+        def fetch(place: int | None, count: int) -> tuple[list[tuple[int, Pet | None]], bool]:
+            first = (place or 0) + 1
+            end = first + min(count, MAXIMUM_LOOKED_AT)
+            found = self._pets_and_counter(first, end)
+            pets = [(one, shown(found[one]) if one in found else None) for one in range(first, end)]
+            # a pet past the counter is one that somebody else wrote: nothing is hidden
+            return pets, end in found or found[0]["last"] > end
+
+        return paging.fill(limit, after, fetch, deadline)
+
+    def of_type(
+        self, kind: str, low: Number | None, high: Number | None, limit: int, after: Any, deadline: float
+    ) -> tuple[list[Pet], Any]:
+        """One page of a type's pets whose price is from `low` to `high`, the cheapest first, and where the next begins.
+
+        The index answers alone: it may lag behind the table for a moment.
+        """
+        between = None
+        if low is not None or high is not None:
+            between = (-MAXIMUM_PRICE if low is None else low, MAXIMUM_PRICE if high is None else high)
+        start = None if after is None else _start(after, between)
+
+        def fetch(place: Any, count: int) -> tuple[list[tuple[Any, Pet | None]], bool]:
+            # one more than is looked at, to know whether the page is the last
+            items, last = self._table.query(
+                kind,
+                index=self._index,
+                limit=count + 1,
+                after=place and {"type": kind, "price": place[0], "id": place[1]},
+                between=between,
+            )
+            found = [((item["price"], item["id"]), shown(item) if is_id(item["id"]) else None) for item in items]
+            return found[:count], len(items) > count or last is not None
+
+        pets, place = paging.fill(limit, start, fetch, deadline)
+        if not pets and start is None and not self._counter_seen and self.take_over_once():
+            pets, place = paging.fill(limit, start, fetch, deadline)
+        # the index has no order among pets of one price
+        pets.sort(key=lambda pet: (pet["price"], pet["id"]))
+        return pets, place and [str(place[0]), place[1]]
+
+    def take_over_once(self) -> bool:
+        """False if the counter was there already, past all pets that were there before it."""
+        if self._counter_seen or is_ready(self._table.get(COUNTER)):
+            self._counter_seen = True
+            return False
+        self.take_over()
+        return True
+
+    def take_over(self) -> dict[str, Any]:
+        """See takeover.run."""
+        from pet_store import takeover
+
+        result = takeover.run(self._database, self._table, is_seeded=self._is_seeded)
+        self._counter_seen = True
+        return result
+
+    def _pets_and_counter(self, first: int, last: int) -> dict[int, Item]:
+        """By id, that of the counter being 0."""
+        keys = [COUNTER, *({"id": one} for one in range(first, last + 1))]
+        found = {item["id"]: item for item in self._table.get_many(keys)}
+        if not is_ready(found.get(0)):
+            self.take_over()
+            found = {item["id"]: item for item in self._table.get_many(keys)}
+        self._counter_seen = True
+        return found
+
+
+def is_ready(counter: Item | None) -> bool:
+    return counter is not None and isinstance(counter.get("last"), int) and isinstance(counter.get("seeded"), bool)
+
+
+def is_id(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 < value < 10**MAXIMUM_ID_DIGITS
+
+
+def shown(item: Item) -> Pet:
+    price = item.get("price")
+    return {
+        "id": item["id"],
+        "name": _text(item, "name"),
+        "type": _text(item, "type"),
+        "price": price if _is_number(price) else None,
+        "version": version(item),
+    }
+
+
+def version(item: Item) -> int:
+    """0 for a pet that an older application wrote."""
+    found = item.get("version")
+    return found if isinstance(found, int) and not isinstance(found, bool) else 0
+
+
+def _text(item: Item, name: str) -> str:
+    """Older applications may have left an attribute out, or stored another type."""
+    value = item.get(name)
+    return value if isinstance(value, str) else ""
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, Decimal)) and not isinstance(value, bool)
+
+
+def _start(after: Any, between: tuple[Number, Number] | None) -> tuple[Number, int]:
+    """Price and id of a position; DynamoDB refuses one that lies outside the bounds."""
+    if not (isinstance(after, list) and len(after) == 2 and isinstance(after[0], str) and is_id(after[1])):
+        raise paging.bad_position()
+    price = number_of(after[0])
+    if price is None or (between and not between[0] <= price <= between[1]):
+        raise paging.bad_position()
+    return price, after[1]
+
+
+def number_of(text: str) -> Number | None:
+    """The number that a text stands for as JSON would write it; None if it stands for none that can be stored."""
+    from common.dynamodb_json import number
+
+    try:
+        return number(text) if re.fullmatch(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]{1,3})?", text) else None
+    except InvalidValue:
+        return None

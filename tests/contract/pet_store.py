@@ -1,0 +1,104 @@
+"""The pet store's function on one engine, called by HTTP events, directly, and as tools of a gateway."""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from unittest import mock
+
+from tests.contract.application import Answer, Application, Contract
+from tests.contract.engines import Engine
+from tests.unit.http_events import Context
+
+NAMES = {
+    "PET_STORE_TABLE_NAME": "PetStore",
+    "TYPE_PRICE_INDEX_NAME": "type-price-index",
+    "IDEMPOTENCY_TABLE_NAME": "idempotency",
+}
+with mock.patch.dict(os.environ, {"PERSISTENCE": "memory", **NAMES}):
+    from pet_store import handler
+
+CONTRACT = Contract(Path(handler.__file__).parent / "openapi.yaml")
+
+
+class PetStore(Application):
+    handler = handler
+    contract = CONTRACT
+
+    def __init__(self, engine: Engine, environment: Mapping[str, str]) -> None:
+        super().__init__(engine, environment)
+        # the memory of a table is the app's own; DynamoDB's tables are there for all
+        self.pets = self.database.table(environment["PET_STORE_TABLE_NAME"], {"id": "N"})
+
+    def call(self, method: str, path: str, **request: Any) -> Answer:
+        answer = super().call(method, path, **request)
+        assert answer.status != 403, "only API Gateway refuses a caller"
+        return answer
+
+    def add(self, name: str = "Sweety", kind: str = "frog", price: Any = 20, **more: Any) -> Answer:
+        return self.call("POST", "/pets", body={"name": name, "type": kind, "price": price}, **more)
+
+    def pages(self, **query: Any) -> list[list[Any]]:
+        """What every page of the list holds."""
+        pages: list[list[Any]] = []
+        token: str | None = None
+        while token or not pages:
+            sent = {name: str(value) for name, value in query.items()} | ({"next_token": token} if token else {})
+            answer = self.call("GET", "/pets", query=sent)
+            assert answer.status == 200, answer.text
+            pages.append(answer.body["pets"])
+            token = answer.body.get("next_token")
+        return pages
+
+    def ids(self, **query: Any) -> list[int]:
+        return [pet["id"] for page in self.pages(**query) for pet in page]
+
+    def act(self, event: Any, context: Any = None) -> Any:
+        """An invocation with this event."""
+        return self.app(event, context or Context())
+
+    def tool(self, name: Any, arguments: Any) -> Any:
+        """A tool call as an AgentCore Gateway makes it."""
+        context = Context()
+        context.client_context = SimpleNamespace(custom={"bedrockAgentCoreToolName": name})  # type: ignore[attr-defined]
+        return self.app(arguments, context)
+
+    def store(self, *items: dict[str, Any]) -> None:
+        """Write items past the function."""
+        for item in items:
+            self.database.write([self.pets.put(item)])
+
+    def fill(self, ids: Sequence[int]) -> None:
+        """Write many pets as an older application would, past the function and its counter."""
+        self.engine.load(self.database, self.pets.name, [old_pet(one) for one in ids])
+
+    def item(self, pet_id: int) -> Any:
+        return self.pets.get({"id": pet_id})
+
+    @property
+    def counter(self) -> Any:
+        return self.item(0)
+
+
+def old_pet(pet_id: int, kind: str = "tortoise", price: Any = 5) -> dict[str, Any]:
+    return {"id": pet_id, "name": f"Old {pet_id}", "type": kind, "price": price}
+
+
+@contextmanager
+def new_pet_store(engine: Engine, **environment: str) -> Iterator[PetStore]:
+    """An empty table, before its first use."""
+    key, index = {"id": "N"}, {"type-price-index": {"type": "S", "price": "N"}}
+    with engine.tables("ALL", PetStore=(key, index), idempotency=({"id": "S"}, {})) as names:
+        tables = {"PET_STORE_TABLE_NAME": names["PetStore"], "IDEMPOTENCY_TABLE_NAME": names["idempotency"]}
+        yield PetStore(engine, {**engine.environment, **NAMES, **tables, **environment})
+
+
+@contextmanager
+def new_seeded_store(engine: Engine, **environment: str) -> Iterator[PetStore]:
+    """As it is after an apply."""
+    with new_pet_store(engine, **environment) as store:
+        store.act({"action": "seed"})
+        store.calls.clear()
+        yield store
