@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from agent_profiles import bodies, changes, facts, matching, ranking
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from common import clock, paging
@@ -16,7 +16,6 @@ from tests.contract.agent_profiles import CONTRACT, NAMES, Profiles, new_profile
 from tests.contract.application import Answer
 from tests.contract.engines import Engine
 from tests.unit.fake_service import CUT, FakeService, fails, served
-from tests.unit.http_events import Context
 
 FULL: dict[str, Any] = {
     "id": "plumber-1",
@@ -542,6 +541,8 @@ PRICES = st.decimals(0, 10**12, allow_nan=False, allow_infinity=False) | st.inte
 
 
 @given(PRICES, PRICES)
+@example(100, Decimal("1E+2"))
+@example(Decimal("1E+2"), 100)
 def test_the_order_of_price_texts_is_the_order_of_prices(one: Any, other: Any) -> None:
     positions = [f"{facts.price_text(price)}#{price_id}" for price, price_id in ((one, "~"), (other, "!"))]
     if one != other:
@@ -644,7 +645,7 @@ def test_what_entries_say_wrongly_is_not_shown_and_does_not_shorten_the_page(pro
         if number % 3:
             profiles.database.write([profiles.profiles.delete({"id": f"p{number:02}"})])
         else:  # changed by somebody who knows nothing of entries
-            profiles.put(profiles.profiles, {"id": f"p{number:02}", "name": "n", "job": "other"})
+            profiles.put(profiles.profiles, {"id": f"p{number:02}", "name": "n", "job": "other", "averagePrice": 1})
     expected = [f"p{number}" for number in range(50, 60)]
     assert [one for one, _ in profiles.match(10, job="x")] == expected
     answer = profiles.call("POST", "/match", body={"job": "x"}, query={"limit": "10"})
@@ -652,6 +653,7 @@ def test_what_entries_say_wrongly_is_not_shown_and_does_not_shorten_the_page(pro
     assert "next_token" not in answer.body
     pages = profiles.pages("POST", "/match", "matches", body={"job": "x"}, limit="3")
     assert [len(page) for page in pages] == [3, 3, 3, 1]
+    assert [one for one, _ in profiles.match(job="x", maxPrice=5)] == expected, "to be cheap is not enough"
 
 
 def test_a_token_of_another_question_or_changed_on_its_way_is_refused(profiles: Profiles, kind: str) -> None:
@@ -996,12 +998,13 @@ def test_every_route_says_that_the_data_store_is_not_there(trouble: Any, status:
     with served(FakeService()) as service:
         engine = Engine("fake", service.url)
         profiles = Profiles(engine, {**engine.environment, **NAMES})
+        profiles.database._client._sleep = lambda _: None  # type: ignore[union-attr]
         service.plan = [trouble] * 200
         for path, method, declared in CONTRACT.operations():
             body = None
             if "requestBody" in declared:
                 body = next(iter(declared["requestBody"]["content"]["application/json"]["examples"].values()))["value"]
-            answer = profiles.call(method, path.replace("{id}", "a"), body=body, context=Context(milliseconds=500))
+            answer = profiles.call(method, path.replace("{id}", "a"), body=body)
             assert answer.status == status
             assert int(answer.headers["retry-after"]) >= 1
             assert "agent-profiles" not in answer.text
