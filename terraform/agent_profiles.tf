@@ -12,10 +12,20 @@ locals {
     billing_mode   = var.agent_profiles.capacity.billing_mode
     read_capacity  = local.agent_profiles_provisioned ? var.agent_profiles.capacity.read : null
     write_capacity = local.agent_profiles_provisioned ? var.agent_profiles.capacity.write : null
+    autoscaling    = local.agent_profiles_autoscaling
   }
   agent_profiles_index_capacity = {
     read_capacity  = local.agent_profiles_provisioned ? var.agent_profiles.capacity.index_read : null
     write_capacity = local.agent_profiles_provisioned ? var.agent_profiles.capacity.index_write : null
+    autoscaling    = local.agent_profiles_autoscaling
+  }
+  agent_profiles_autoscaling = {
+    for kind in ["read", "write"] : kind => one([
+      for scaling in var.agent_profiles.capacity.autoscaling[*] : {
+        max            = kind == "read" ? scaling.max_read : scaling.max_write
+        target_percent = scaling.target_percent
+      } if local.agent_profiles_provisioned
+    ])
   }
 }
 

@@ -163,7 +163,9 @@ variable "agent_profiles" {
     - `profiles_table_name`, `conversations_table_name`: their tables; `match_table_name`: the entries by which profiles
       are found by tag and price.
     - `capacity`: `billing_mode` `PROVISIONED` with units a second of each table (`read`, `write`) and of each index
-      (`index_read`, `index_write`), or `PAY_PER_REQUEST`.
+      (`index_read`, `index_write`), or `PAY_PER_REQUEST`. `autoscaling` (`{}` to switch it on) lets AWS raise the units
+      up to `max_read` and `max_write` of each table and each index, and lower them to those stated again, so that
+      `target_percent` of them is used.
   EOT
   nullable    = false
   default     = {}
@@ -179,6 +181,11 @@ variable "agent_profiles" {
       write        = optional(number, 10)
       index_read   = optional(number, 5)
       index_write  = optional(number, 5)
+      autoscaling = optional(object({
+        max_read       = optional(number, 100)
+        max_write      = optional(number, 100)
+        target_percent = optional(number, 70)
+      }))
     }), {})
   })
 
@@ -190,6 +197,21 @@ variable "agent_profiles" {
   validation {
     condition     = alltrue([for units in [var.agent_profiles.capacity.read, var.agent_profiles.capacity.write, var.agent_profiles.capacity.index_read, var.agent_profiles.capacity.index_write] : units >= 1 && floor(units) == units])
     error_message = "agent_profiles.capacity: read, write, index_read and index_write are whole units of at least 1; DynamoDB refuses the tables otherwise."
+  }
+
+  validation {
+    condition = var.agent_profiles.capacity.autoscaling == null || try(
+      floor(var.agent_profiles.capacity.autoscaling.max_read) == var.agent_profiles.capacity.autoscaling.max_read
+      && floor(var.agent_profiles.capacity.autoscaling.max_write) == var.agent_profiles.capacity.autoscaling.max_write
+      && var.agent_profiles.capacity.autoscaling.max_read >= max(var.agent_profiles.capacity.read, var.agent_profiles.capacity.index_read)
+      && var.agent_profiles.capacity.autoscaling.max_write >= max(var.agent_profiles.capacity.write, var.agent_profiles.capacity.index_write)
+    , false)
+    error_message = "agent_profiles.capacity.autoscaling raises units from those stated: max_read is a whole number, at least read and index_read; max_write is one, at least write and index_write."
+  }
+
+  validation {
+    condition     = var.agent_profiles.capacity.autoscaling == null || try(var.agent_profiles.capacity.autoscaling.target_percent >= 20 && var.agent_profiles.capacity.autoscaling.target_percent <= 90, false)
+    error_message = "agent_profiles.capacity.autoscaling.target_percent is ${try(var.agent_profiles.capacity.autoscaling.target_percent, "null")}: AWS takes 20 to 90."
   }
 }
 
@@ -544,7 +566,8 @@ variable "alarms" {
       `endpoint`. E-mail addresses have to confirm.
     - `notify_recovery`: tell also when it is over.
     - `user_errors`: requests in a period that DynamoDB finds invalid, in the whole account and region.
-    - `tables`: `read_throttle_events`, `write_throttle_events`, `system_errors`, `conditional_check_failures`.
+    - `tables`: `read_throttle_events`, `write_throttle_events`, `system_errors`, `conditional_check_failures`,
+      `consumed_capacity_percent` (of what is provisioned).
     - `functions`: `errors`, `throttles`, `duration_percent` (of the timeout), `concurrency_percent` (of what is
       reserved), `concurrent_executions` (where nothing is; 800 is 80 % of an account's first quota), `dead_letter_errors`, `provisioned_spillover`.
     - `api`: `server_errors`, `latency_milliseconds`.
@@ -565,6 +588,7 @@ variable "alarms" {
       write_throttle_events      = optional(number, 1)
       system_errors              = optional(number, 1)
       conditional_check_failures = optional(number, 0)
+      consumed_capacity_percent  = optional(number, 80)
     }), {})
     functions = optional(object({
       errors                = optional(number, 1)

@@ -39,7 +39,7 @@ class LocalAws:
         self._invoker: Invoker | None = None
 
     def start(self) -> None:
-        from scripts.local_aws import moto_dynamodb, moto_lambda
+        from scripts.local_aws import moto_autoscaling, moto_dynamodb, moto_lambda
         from scripts.local_aws.aws_api import make_handler, moto_application
         from scripts.local_aws.guardian import Guardian
         from scripts.local_aws.http_api import HttpApis, make_api_handler
@@ -52,6 +52,7 @@ class LocalAws:
         self._invoker = Invoker(self.settings, roles, self._guardian)
         moto_lambda.install(self._invoker)
         moto_dynamodb.install(roles)
+        moto_autoscaling.install()
         local = LocalEndpoints(self.settings, (self.port, self.api_port), self._invoker.fleet, roles)
         self._aws.RequestHandlerClass = make_handler(moto_application(), self._invoker, local)
         self._api.RequestHandlerClass = make_api_handler(HttpApis(self._invoker, roles))

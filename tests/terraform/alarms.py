@@ -7,6 +7,8 @@ from typing import Any
 DIMENSIONS: dict[tuple[str, str], tuple[set[str], ...]] = {
     ("AWS/DynamoDB", "ReadThrottleEvents"): ({"TableName"}, {"TableName", "GlobalSecondaryIndexName"}),
     ("AWS/DynamoDB", "WriteThrottleEvents"): ({"TableName"}, {"TableName", "GlobalSecondaryIndexName"}),
+    ("AWS/DynamoDB", "ConsumedReadCapacityUnits"): ({"TableName"}, {"TableName", "GlobalSecondaryIndexName"}),
+    ("AWS/DynamoDB", "ConsumedWriteCapacityUnits"): ({"TableName"}, {"TableName", "GlobalSecondaryIndexName"}),
     ("AWS/DynamoDB", "SystemErrors"): ({"TableName", "Operation"},),
     ("AWS/DynamoDB", "ThrottledRequests"): ({"TableName", "Operation"},),
     ("AWS/DynamoDB", "SuccessfulRequestLatency"): ({"TableName", "Operation"},),

@@ -10,8 +10,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from moto.moto_api._internal import moto_api_backend
 from moto.server import ThreadedMotoServer
 
+from scripts.local_aws import moto_autoscaling
 from scripts.terraform_cli import binary, plugin_dir
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -79,6 +81,9 @@ def drop_backend(root: Path) -> None:
 @contextmanager
 def empty_aws() -> Iterator[dict[str, str]]:
     """An AWS in this process with nothing in it: the environment with which clients find it."""
+    moto_autoscaling.install()
+    # What a failed test left there would fail the next.
+    moto_api_backend.reset()
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()

@@ -44,21 +44,28 @@ output "alarm_arns" {
 output "declared" {
   description = "What the table is declared to be, in the shape that verification compares with what AWS has."
   value = {
-    name                        = aws_dynamodb_table.this.name
-    hash_key                    = var.table.hash_key.name
-    range_key                   = try(var.table.range_key.name, null)
-    billing_mode                = var.table.billing_mode
+    name         = aws_dynamodb_table.this.name
+    hash_key     = var.table.hash_key.name
+    range_key    = try(var.table.range_key.name, null)
+    billing_mode = var.table.billing_mode
+    # Null where there is nothing to compare: with on-demand billing, and where a scaler moves the number.
+    read_capacity               = local.declared_units["table"].read
+    write_capacity              = local.declared_units["table"].write
     point_in_time_recovery_days = var.table.point_in_time_recovery_days
     ttl_attribute               = try(var.table.ttl.enabled, false) ? var.table.ttl.attribute : null
     deletion_protection         = var.table.deletion_protection
     encryption                  = var.table.encryption.type
+    kms_key_arn                 = var.table.encryption.kms_key_arn
     stream_view_type            = var.table.stream_view_type
     table_class                 = var.table.table_class
     indexes = {
       for name, index in var.table.indexes : name => {
-        hash_key        = index.hash_key.name
-        range_key       = try(index.range_key.name, null)
-        projection_type = index.projection_type
+        hash_key           = index.hash_key.name
+        range_key          = try(index.range_key.name, null)
+        projection_type    = index.projection_type
+        non_key_attributes = sort(index.non_key_attributes)
+        read_capacity      = local.declared_units["index ${name}"].read
+        write_capacity     = local.declared_units["index ${name}"].write
       }
     }
   }

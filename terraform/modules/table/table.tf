@@ -12,22 +12,17 @@ locals {
     [for name, index in var.table.indexes : name if try(index.hash_key.name == index.range_key.name, false)],
   )
 
-  capacity = merge(
-    { table = { read = var.table.read_capacity, write = var.table.write_capacity } },
-    { for name, index in var.table.indexes : "index ${name}" => { read = index.read_capacity, write = index.write_capacity } },
-  )
-
   customer_key = var.table.encryption.type == "CUSTOMER_MANAGED"
 }
 
 resource "aws_dynamodb_table" "this" {
   #checkov:skip=CKV_AWS_119:the key is the caller's choice (encryption.type); AWS-owned keys encrypt at rest too and cost nothing
   #checkov:skip=CKV_AWS_28:on by default with 35 days; a caller may switch it off for data that can be made again
-  #checkov:skip=CKV2_AWS_16:autoscaling only makes sense with provisioned capacity; tables are on-demand unless a caller decides otherwise
+  #checkov:skip=CKV2_AWS_16:autoscaling only makes sense with provisioned capacity, and there it is the caller's choice
   name           = var.table.name
   billing_mode   = var.table.billing_mode
-  read_capacity  = var.table.read_capacity
-  write_capacity = var.table.write_capacity
+  read_capacity  = local.units["table"].read
+  write_capacity = local.units["table"].write
   hash_key       = var.table.hash_key.name
   range_key      = try(var.table.range_key.name, null)
   table_class    = var.table.table_class
@@ -51,8 +46,8 @@ resource "aws_dynamodb_table" "this" {
       range_key          = try(global_secondary_index.value.range_key.name, null)
       projection_type    = global_secondary_index.value.projection_type
       non_key_attributes = global_secondary_index.value.projection_type == "INCLUDE" ? global_secondary_index.value.non_key_attributes : null
-      read_capacity      = global_secondary_index.value.read_capacity
-      write_capacity     = global_secondary_index.value.write_capacity
+      read_capacity      = local.units["index ${global_secondary_index.key}"].read
+      write_capacity     = local.units["index ${global_secondary_index.key}"].write
     }
   }
 
@@ -98,13 +93,23 @@ resource "aws_dynamodb_table" "this" {
     }
 
     precondition {
-      condition     = var.table.billing_mode != "PROVISIONED" || alltrue([for unit in values(local.capacity) : try(unit.read >= 1 && unit.write >= 1, false)])
-      error_message = "PROVISIONED billing needs read_capacity and write_capacity of at least 1 on the table and on every index; DynamoDB refuses the table otherwise. Missing: ${join(", ", [for name, unit in local.capacity : name if !try(unit.read >= 1 && unit.write >= 1, false)])}."
+      condition     = var.table.billing_mode != "PROVISIONED" || alltrue([for unit in values(local.capacity) : try(unit.units >= 1, false)])
+      error_message = "PROVISIONED billing needs read_capacity and write_capacity of at least 1 on the table and on every index; DynamoDB refuses the table otherwise. Missing: ${join(", ", [for key, unit in local.capacity : key if !try(unit.units >= 1, false)])}."
     }
 
     precondition {
-      condition     = var.table.billing_mode != "PAY_PER_REQUEST" || alltrue([for unit in values(local.capacity) : unit.read == null && unit.write == null])
-      error_message = "read_capacity and write_capacity have no meaning with PAY_PER_REQUEST, and DynamoDB refuses them. Remove them from: ${join(", ", [for name, unit in local.capacity : name if unit.read != null || unit.write != null])}; or set billing_mode = \"PROVISIONED\"."
+      condition     = var.table.billing_mode != "PAY_PER_REQUEST" || alltrue([for unit in values(local.capacity) : unit.units == null && unit.scaling == null])
+      error_message = "Capacity and autoscaling have no meaning with PAY_PER_REQUEST, and DynamoDB refuses them. Remove them from: ${join(", ", [for key, unit in local.capacity : key if unit.units != null || unit.scaling != null])}; or set billing_mode = \"PROVISIONED\"."
+    }
+
+    precondition {
+      condition     = alltrue([for unit in values(local.scaled) : try(unit.min >= 1 && unit.min <= unit.units && unit.units <= unit.max, false)])
+      error_message = "autoscaling moves capacity between min and max, and begins at the capacity stated: 1 <= min <= capacity <= max. Wrong: ${join(", ", [for key, unit in local.scaled : "${key} (min ${coalesce(unit.min, 0)}, capacity ${coalesce(unit.units, 0)}, max ${unit.max})" if !try(unit.min >= 1 && unit.min <= unit.units && unit.units <= unit.max, false)])}."
+    }
+
+    precondition {
+      condition     = alltrue([for unit in values(local.scaled) : unit.target_percent >= 20 && unit.target_percent <= 90])
+      error_message = "autoscaling takes a target_percent of 20 to 90; AWS refuses others. Wrong: ${join(", ", [for key, unit in local.scaled : "${key} = ${unit.target_percent}" if !(unit.target_percent >= 20 && unit.target_percent <= 90)])}."
     }
 
     precondition {

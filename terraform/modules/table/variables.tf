@@ -8,6 +8,8 @@ variable "table" {
       `non_key_attributes` (with `INCLUDE` only), capacity (with `PROVISIONED` only).
     - `billing_mode`: `PAY_PER_REQUEST` or `PROVISIONED`; the latter needs `read_capacity` and `write_capacity`,
       on the table and on each index.
+    - `autoscaling`, of the table and of each index: lets AWS move `read` and `write` capacity (either or both) between
+      `min` (the capacity itself unless stated) and `max`, so that `target_percent` (20 to 90) of it is used.
     - `point_in_time_recovery_days`: how far back the table can be restored, 1 to 35; 0 switches recovery off.
     - `ttl`: attribute holding the expiry in epoch seconds. To stop expiry keep the attribute and set
       `enabled = false`: DynamoDB wants its name to switch it off, and the provider ignores a block that vanished.
@@ -31,11 +33,19 @@ variable "table" {
       non_key_attributes = optional(set(string), [])
       read_capacity      = optional(number)
       write_capacity     = optional(number)
+      autoscaling = optional(object({
+        read  = optional(object({ min = optional(number), max = number, target_percent = optional(number, 70) }))
+        write = optional(object({ min = optional(number), max = number, target_percent = optional(number, 70) }))
+      }), {})
     })), {})
 
     billing_mode   = optional(string, "PAY_PER_REQUEST")
     read_capacity  = optional(number)
     write_capacity = optional(number)
+    autoscaling = optional(object({
+      read  = optional(object({ min = optional(number), max = number, target_percent = optional(number, 70) }))
+      write = optional(object({ min = optional(number), max = number, target_percent = optional(number, 70) }))
+    }), {})
 
     point_in_time_recovery_days = optional(number, 35)
     ttl                         = optional(object({ attribute = string, enabled = optional(bool, true) }))
@@ -124,6 +134,8 @@ variable "alarms" {
       exists by operation only, so name the operations that are really called.
     - `conditional_check_failures`: writes refused by their condition. Normal where conditions guard against
       overwriting, hence off.
+    - `consumed_capacity_percent`: how much of the provisioned capacity is used in a period, of table and each index; of
+      `max` where capacity is autoscaled. On-demand tables have no such alarm.
   EOT
   nullable    = false
   default     = {}
@@ -138,6 +150,7 @@ variable "alarms" {
     system_errors              = optional(number, 1)
     system_error_operations    = optional(set(string), ["GetItem", "PutItem", "Query", "UpdateItem", "DeleteItem"])
     conditional_check_failures = optional(number, 0)
+    consumed_capacity_percent  = optional(number, 80)
   })
 
   validation {
@@ -146,7 +159,7 @@ variable "alarms" {
   }
 
   validation {
-    condition     = alltrue([for number in [var.alarms.read_throttle_events, var.alarms.write_throttle_events, var.alarms.system_errors, var.alarms.conditional_check_failures] : number >= 0])
+    condition     = alltrue([for number in [var.alarms.read_throttle_events, var.alarms.write_throttle_events, var.alarms.system_errors, var.alarms.conditional_check_failures, var.alarms.consumed_capacity_percent] : number >= 0])
     error_message = "An alarm threshold can't be negative: the alarm would never be over. Use 0 to leave an alarm out."
   }
 

@@ -26,6 +26,7 @@ module "provisioned_table" {
     billing_mode   = "PROVISIONED"
     read_capacity  = 10
     write_capacity = 10
+    autoscaling    = { read = { min = 5, max = 40 }, write = { max = 40, target_percent = 50 } }
 
     indexes = {
       ByAgent = {
@@ -35,6 +36,7 @@ module "provisioned_table" {
         non_key_attributes = ["sender", "message"]
         read_capacity      = 5
         write_capacity     = 5
+        autoscaling        = { read = { max = 20 }, write = { max = 20 } }
       }
       ByPicture = {
         hash_key        = { name = "picture", type = "B" }

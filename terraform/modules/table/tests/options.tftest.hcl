@@ -41,12 +41,15 @@ run "a_name_and_a_key_give_a_safe_table" {
         encryption                  = "AWS_OWNED"
         hash_key                    = "agentId"
         indexes                     = {}
+        kms_key_arn                 = null
         name                        = "Agents"
         point_in_time_recovery_days = 35
         range_key                   = null
+        read_capacity               = null
         stream_view_type            = null
         table_class                 = "STANDARD"
         ttl_attribute               = null
+        write_capacity              = null
       })
     )
     error_message = "Verification reads this shape: ${jsonencode(output.declared)}"
@@ -103,7 +106,10 @@ run "keys_and_indexes" {
   }
 
   assert {
-    condition     = output.declared.indexes == { ByAuthor = { hash_key = "author", range_key = "at", projection_type = "KEYS_ONLY" }, ByTopic = { hash_key = "topic", range_key = null, projection_type = "INCLUDE" } }
+    condition = jsonencode(output.declared.indexes) == jsonencode({
+      ByAuthor = { hash_key = "author", non_key_attributes = [], projection_type = "KEYS_ONLY", range_key = "at", read_capacity = null, write_capacity = null }
+      ByTopic  = { hash_key = "topic", non_key_attributes = ["title"], projection_type = "INCLUDE", range_key = null, read_capacity = null, write_capacity = null }
+    })
     error_message = "Verification reads this shape: ${jsonencode(output.declared.indexes)}"
   }
 }
@@ -128,6 +134,29 @@ run "provisioned_capacity_of_table_and_index" {
       && [for index in aws_dynamodb_table.this.global_secondary_index : "${index.read_capacity}/${index.write_capacity}"] == ["5/4"]
     )
     error_message = "Table and index have their own capacity."
+  }
+
+  assert {
+    condition = (
+      output.declared.read_capacity == 10 && output.declared.write_capacity == 9
+      && output.declared.indexes.ByJob.read_capacity == 5 && output.declared.indexes.ByJob.write_capacity == 4
+    )
+    error_message = "Verification compares capacity that nobody else moves."
+  }
+
+  assert {
+    condition = { for key, alarm in aws_cloudwatch_metric_alarm.this : key => [alarm.metric_name, alarm.threshold, tomap(alarm.dimensions)] if endswith(key, "-capacity") } == {
+      read-capacity        = ["ConsumedReadCapacityUnits", 10 * 300 * 0.8, tomap({ TableName = "Agents" })]
+      write-capacity       = ["ConsumedWriteCapacityUnits", 9 * 300 * 0.8, tomap({ TableName = "Agents" })]
+      ByJob-read-capacity  = ["ConsumedReadCapacityUnits", 5 * 300 * 0.8, tomap({ TableName = "Agents", GlobalSecondaryIndexName = "ByJob" })]
+      ByJob-write-capacity = ["ConsumedWriteCapacityUnits", 4 * 300 * 0.8, tomap({ TableName = "Agents", GlobalSecondaryIndexName = "ByJob" })]
+    }
+    error_message = "Capacity that is nearly used up raises an alarm: ${jsonencode({ for key, alarm in aws_cloudwatch_metric_alarm.this : key => alarm.threshold })}"
+  }
+
+  assert {
+    condition     = length(aws_appautoscaling_target.this) == 0 && length(data.aws_dynamodb_tables.existing) == 0
+    error_message = "Nothing is scaled, and nothing asked, unless a caller wants it."
   }
 }
 

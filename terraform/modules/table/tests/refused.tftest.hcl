@@ -435,3 +435,47 @@ run "alarm_on_an_operation_without_metric" {
 
   expect_failures = [var.alarms]
 }
+
+run "autoscaling_of_an_on_demand_table" {
+  command = plan
+
+  variables {
+    table = { name = "Agents", hash_key = { name = "agentId", type = "S" }, autoscaling = { read = { max = 10 } } }
+  }
+
+  expect_failures = [aws_dynamodb_table.this]
+}
+
+run "autoscaling_that_begins_beyond_its_maximum" {
+  command = plan
+
+  variables {
+    table = {
+      name           = "Agents"
+      hash_key       = { name = "agentId", type = "S" }
+      billing_mode   = "PROVISIONED"
+      read_capacity  = 10
+      write_capacity = 10
+      autoscaling    = { read = { max = 9 } }
+    }
+  }
+
+  expect_failures = [aws_dynamodb_table.this]
+}
+
+run "autoscaling_at_an_impossible_target" {
+  command = plan
+
+  variables {
+    table = {
+      name           = "Agents"
+      hash_key       = { name = "agentId", type = "S" }
+      billing_mode   = "PROVISIONED"
+      read_capacity  = 10
+      write_capacity = 10
+      autoscaling    = { write = { max = 20, target_percent = 95 } }
+    }
+  }
+
+  expect_failures = [aws_dynamodb_table.this]
+}
