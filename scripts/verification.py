@@ -134,12 +134,9 @@ class _System:
             self._check(f"table {table['name']}", lambda table=table: _table_as_declared(table))  # type: ignore[misc]
         self._check("deployed code", self._deployed_code)
         self._written = self._check("write through the API", self._write)
-        if not self._written:
-            return
-        for record in self._records:
-            which = f" in {record.table}" if len(self._records) > 1 else ""
-            self._check(f"item in DynamoDB{which}", lambda record=record: self._item(record))  # type: ignore[misc]
-            self._check(f"index{which}", lambda record=record: self._listed(record))  # type: ignore[misc]
+        if self._written:
+            self._check("item in DynamoDB", self._in_dynamodb)
+            self._check("index", self._listed)
 
     def measure(self) -> None:
         if self._written:
@@ -178,19 +175,20 @@ class _System:
         probe = import_module(f"scripts.probes.{self._name}")
         for record in probe.write(self._api, self._tables):
             self._records.append(record)
-        return Outcome(f"wrote {', '.join(_key_text(record.key) for record in self._records)} through the API")
+        return Outcome(f"wrote {', '.join(_key_text(record.key) for record in self._records)}")
 
-    def _item(self, record: Record) -> Outcome:
+    def _in_dynamodb(self) -> Outcome:
         if self._in_memory:
             raise _Skip("persistence is memory: nothing is stored")
-        item = self._stored(record)
-        table = self._tables[record.table]
-        if item is None:
-            raise _failed(f"{_key_text(record.key)} is not in {table}, although the API took it")
-        wrong = [name for name, value in record.attributes.items() if item.get(name) != value]
-        if wrong:
-            raise _failed(f"{_key_text(record.key)} in {table} differs from what was written in {', '.join(wrong)}")
-        return Outcome(f"{_key_text(record.key)} read straight from {table}")
+        for record in self._records:
+            item = self._stored(record)
+            what = f"{_key_text(record.key)} in {self._tables[record.table]}"
+            if item is None:
+                raise _failed(f"there is no {what}, although the API took it")
+            wrong = [name for name, value in record.attributes.items() if item.get(name) != value]
+            if wrong:
+                raise _failed(f"{what} differs from what was written in {', '.join(wrong)}")
+        return Outcome(f"read straight from {', '.join(sorted({self._tables[one.table] for one in self._records}))}")
 
     def _stored(self, record: Record) -> dict[str, Any] | None:
         answer = aws.client("dynamodb").get_item(
@@ -199,15 +197,14 @@ class _System:
         item: dict[str, Any] | None = answer.get("Item")
         return item
 
-    def _listed(self, record: Record) -> Outcome:
+    def _listed(self) -> Outcome:
         deadline = time.monotonic() + INDEX_DEADLINE_SECONDS
-        while True:
-            answer = self._get(record.query_path, record).expect(200)
-            if record.lists_it(answer.body):
-                return Outcome("found by query")
-            if time.monotonic() > deadline:
-                raise _failed(f"{record.query_path} does not list the record after {INDEX_DEADLINE_SECONDS} s")
-            time.sleep(POLL_SECONDS)
+        for record in self._records:
+            while not record.lists_it(self._get(record.query_path, record).expect(200).body):
+                if time.monotonic() > deadline:
+                    raise _failed(f"{record.query_path} does not list the record after {INDEX_DEADLINE_SECONDS} s")
+                time.sleep(POLL_SECONDS)
+        return Outcome("found by query")
 
     def _get(self, path: str, record: Record) -> Answer:
         return self._api.send("GET", path, headers=record.headers)
