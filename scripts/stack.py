@@ -262,7 +262,7 @@ def _force_unlock(stack: Stack, terraform: Terraform, detail: str) -> str:
         settings |= {name: os.environ[name] for name in _CLIENT_SETTINGS}
     stated = " ".join(f"{name}={shlex.quote(value)}" for name, value in settings.items())
     folder = shlex.quote(str(terraform.working_dir))
-    return f"{stated} {binary()} -chdir={folder} force-unlock {lock[1] if lock else 'ID'}"
+    return f"{stated} {shlex.quote(binary())} -chdir={folder} force-unlock {lock[1] if lock else 'ID'}"
 
 
 def _said(found: Diagnostic) -> str:

@@ -1,0 +1,72 @@
+"""A held lock and a plan that was made for other code or another state."""
+
+import json
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from scripts import apply, paths, stack
+from scripts.environments import Environment
+from scripts.stack import Stack, StateLockedError
+from scripts.terraform_cli import Terraform
+
+DETAIL = """PreconditionFailed
+
+Lock Info:
+  ID:        5c1a-77
+  Who:       ann@host
+
+Terraform acquires a state lock to protect the state"""
+LOCKED = {
+    "type": "diagnostic",
+    "diagnostic": {"severity": "error", "summary": "Error acquiring the state lock", "detail": DETAIL},
+}
+PROGRAM = f"""#!/bin/sh
+[ "$1" = version ] && {{ echo '{{"terraform_version": "1.11.0"}}'; exit; }}
+cat <<'END'
+{json.dumps(LOCKED)}
+END
+exit 1
+"""
+
+
+@pytest.fixture
+def locked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stack:
+    """A stack whose state somebody else holds."""
+    program = tmp_path / "my terraform"
+    program.write_text(PROGRAM)
+    program.chmod(program.stat().st_mode | stat.S_IXUSR)
+    monkeypatch.setenv("TERRAFORM", str(program))
+    monkeypatch.setattr(paths, "BUILD", tmp_path / "build")
+    environment = Environment("dev", tmp_path / "dev.toml", "us-east-1", "", "sandbox", False, "", "key", {})
+    environment.build_dir.mkdir(parents=True)
+    root = tmp_path / "root"
+    root.mkdir()
+    return Stack(environment, "123456789012", "bucket", {}, Terraform(root, environment.build_dir / "t", os.environ))
+
+
+def test_a_held_lock_is_told_with_the_command_that_takes_it_away(locked: Stack) -> None:
+    with pytest.raises(StateLockedError) as caught:
+        stack.apply(locked)
+    assert "ann@host" in caught.value.message
+    program = f"'{os.environ['TERRAFORM']}'"
+    assert caught.value.next_step.endswith(
+        f"TF_DATA_DIR={locked.environment.build_dir / 't'} AWS_PROFILE=sandbox {program} "
+        f"-chdir={locked.terraform.working_dir} force-unlock 5c1a-77"
+    )
+
+
+def test_a_kept_plan_outlives_a_held_lock(locked: Stack) -> None:
+    locked.plan_file.write_text("the plan taken")
+    with pytest.raises(StateLockedError):
+        apply._apply(locked, kept=True)
+    assert locked.kept_plan_file.read_text() == "the plan taken"
+
+
+def test_a_fresh_plan_does_not(locked: Stack) -> None:
+    locked.plan_file.write_text("a fresh plan")
+    with pytest.raises(StateLockedError):
+        apply._apply(locked, kept=False)
+    assert not locked.kept_plan_file.exists()
