@@ -1,4 +1,4 @@
-# Agents that offer work, and what is said to them: found by job, by city, by tag and by price, each time by a Query.
+# Agents that offer work, and what is said to them: found by job, city, tag and price, each time by a Query.
 
 locals {
   agent_profiles_on                = contains(var.systems, "agent_profiles") ? 1 : 0
@@ -48,7 +48,8 @@ module "agent_profiles_table" {
   })
 }
 
-# By tag and by price: one item for each of a profile's, since an index can't reach into a list.
+# By job, city, tag and price, cheapest first: an item for each way to find a profile, which changes with it in one
+# transaction. The two indexes above serve other applications, and records that older ones wrote.
 module "agent_profiles_match_table" {
   source = "./modules/table"
   count  = local.agent_profiles_on
@@ -121,7 +122,7 @@ module "agent_profiles_function" {
           module.agent_profiles_table[0].index_arns[local.agent_profiles_location_gsi],
         ]
       }
-      ProfilesByTagAndPrice = {
+      ProfilesByEntry = {
         actions   = ["dynamodb:DeleteItem", "dynamodb:PutItem", "dynamodb:Query"]
         resources = [module.agent_profiles_match_table[0].arn]
       }

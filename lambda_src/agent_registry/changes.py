@@ -84,7 +84,8 @@ def _indexed(item: Item) -> set[str]:
 
 def _unchanged(item: Item) -> dict[str, Any]:
     if not is_ours(item):
-        return {"agentId": item["agentId"], "version": item.get("version")}
+        # with our mark: an older version may be the very one that taking it over gives it
+        return {"agentId": item["agentId"], "version": item.get("version"), "indexed": item.get("indexed")}
     # with the time, since an agent that was deleted and registered again starts at version 1 too
     return {"version": item["version"], "createdAt": item["createdAt"]}
 

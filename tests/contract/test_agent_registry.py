@@ -5,7 +5,9 @@ from typing import Any
 
 import pytest
 
+from agent_registry import changes
 from common import clock
+from common.errors import ConditionFailed
 from tests.contract.engines import Engine
 from tests.contract.registry import OPENAPI, Registry, new_registry, registration
 from tests.unit.http_events import TEMPLATES, Context, event
@@ -33,6 +35,12 @@ def time_of_day(monkeypatch: pytest.MonkeyPatch) -> Clock:
     moved = Clock()
     monkeypatch.setattr(clock, "now", moved.now)
     return moved
+
+
+def registration_of(registry: Registry, stored: dict[str, Any]) -> tuple[dict[str, Any], list[Any]]:
+    """What registering over a stored record would write."""
+    profile = registration(stored["agentId"], "x")["profile"]
+    return changes.registration(registry.agents, profile, None, stored, stored)
 
 
 def writes(registry: Registry) -> list[str]:
@@ -511,6 +519,19 @@ def test_index_items_of_an_agent_that_went_do_not_stay_long(registry: Registry, 
     registry.register("a", "x", lease=lease)
     left = registry.index_item("x", "a")["ttl"] - time_of_day.microseconds / SECOND  # type: ignore[index]
     assert left <= lease + max(3600, 4 * lease) + 1
+
+
+def test_of_two_that_take_over_an_older_record_one_is_told(registry: Registry) -> None:
+    """Its own `version` may be the one that it gets with us."""
+    registry.store({"agentId": "old", "name": "Old", "endpoint": "https://old.example", "version": 1})
+    first, second = registry, registry.another() if registry.engine.url else registry
+    live = registry.stored("old")
+    assert live is not None
+    _, early = registration_of(first, live)
+    _, late = registration_of(second, live)
+    first.database.write(early)
+    with pytest.raises(ConditionFailed):
+        second.database.write(late)
 
 
 # --- finding
