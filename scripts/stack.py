@@ -244,17 +244,18 @@ def _explained(stack: Stack, terraform: Terraform) -> Iterator[None]:
             if found.is_of_variable:
                 raise CommandError(f"{environments.shown(stack.environment.file)}: {_said(found)}") from error
             if "state lock" in found.summary:
+                held = found.detail.partition("Lock Info:")[2]
+                lock = dict(re.findall(r"^\s*(ID|Who|Created):\s*(.+?)\s*$", held, flags=re.MULTILINE))
                 raise StateLockedError(
-                    f"the state is locked: {found.detail.split('Terraform acquires', maxsplit=1)[0]}",
-                    f"Wait for whoever holds it; if they are gone: {_force_unlock(stack, terraform, found.detail)}",
+                    f"the state is locked by {lock.get('Who', 'somebody')} since {lock.get('Created', 'a while')}.",
+                    f"Wait for them; if they are gone: {_force_unlock(stack, terraform, lock.get('ID', 'ID'))}",
                     exit_code=error.exit_code,
                 ) from error
         raise
 
 
-def _force_unlock(stack: Stack, terraform: Terraform, detail: str) -> str:
+def _force_unlock(stack: Stack, terraform: Terraform, lock_id: str) -> str:
     """The command that takes the lock away, to be pasted."""
-    lock = re.search(r"ID:\s+(\S+)", detail)
     settings = {"TF_DATA_DIR": terraform.environment["TF_DATA_DIR"]}
     if stack.environment.profile:
         settings["AWS_PROFILE"] = stack.environment.profile
@@ -262,7 +263,7 @@ def _force_unlock(stack: Stack, terraform: Terraform, detail: str) -> str:
         settings |= {name: os.environ[name] for name in _CLIENT_SETTINGS}
     stated = " ".join(f"{name}={shlex.quote(value)}" for name, value in settings.items())
     folder = shlex.quote(str(terraform.working_dir))
-    return f"{stated} {shlex.quote(binary())} -chdir={folder} force-unlock {lock[1] if lock else 'ID'}"
+    return f"{stated} {shlex.quote(binary())} -chdir={folder} force-unlock {lock_id}"
 
 
 def _said(found: Diagnostic) -> str:

@@ -12,11 +12,13 @@ from scripts.environments import Environment
 from scripts.stack import Stack, StateLockedError
 from scripts.terraform_cli import Terraform
 
-DETAIL = """PreconditionFailed
+DETAIL = """StatusCode: 412, RequestID: Hw4L, HostID: 9Gjj=, api error PreconditionFailed
 
 Lock Info:
   ID:        5c1a-77
+  Operation: OperationTypeApply
   Who:       ann@host
+  Created:   2026-11-21 08:00:00 +0000 UTC
 
 Terraform acquires a state lock to protect the state"""
 LOCKED = {
@@ -50,7 +52,7 @@ def locked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stack:
 def test_a_held_lock_is_told_with_the_command_that_takes_it_away(locked: Stack) -> None:
     with pytest.raises(StateLockedError) as caught:
         stack.apply(locked)
-    assert "ann@host" in caught.value.message
+    assert caught.value.message == "the state is locked by ann@host since 2026-11-21 08:00:00 +0000 UTC."
     program = f"'{os.environ['TERRAFORM']}'"
     assert caught.value.next_step.endswith(
         f"TF_DATA_DIR={locked.environment.build_dir / 't'} AWS_PROFILE=sandbox {program} "
