@@ -35,6 +35,7 @@ module "agent_profiles_table" {
 
   table = merge(local.table_defaults, local.agent_profiles_capacity, {
     name     = var.agent_profiles.profiles_table_name
+    adopt    = length(local.adopted["agent_profiles.profiles_table_name"]) > 0
     hash_key = { name = "id", type = "S" }
 
     indexes = {
@@ -56,6 +57,7 @@ module "agent_profiles_match_table" {
 
   table = merge(local.table_defaults, local.agent_profiles_capacity, {
     name      = var.agent_profiles.match_table_name
+    adopt     = length(local.adopted["agent_profiles.match_table_name"]) > 0
     hash_key  = { name = "entry", type = "S" }
     range_key = { name = "position", type = "S" }
   })
@@ -71,6 +73,7 @@ module "agent_conversations_table" {
 
   table = merge(local.table_defaults, local.agent_profiles_capacity, {
     name      = var.agent_profiles.conversations_table_name
+    adopt     = length(local.adopted["agent_profiles.conversations_table_name"]) > 0
     hash_key  = { name = "conversation_id", type = "S" }
     range_key = { name = "timestamp", type = "S" }
 

@@ -11,6 +11,7 @@ module "agent_registry_table" {
 
   table = merge(local.table_defaults, {
     name     = var.agent_registry.table_name
+    adopt    = length(local.adopted["agent_registry.table_name"]) > 0
     hash_key = { name = "agentId", type = "S" }
     # The lease is the ttl: an agent that does not register again in time is gone.
     ttl = { attribute = "ttl" }

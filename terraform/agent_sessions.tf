@@ -15,6 +15,7 @@ module "agent_sessions_table" {
 
   table = merge(local.table_defaults, {
     name      = var.agent_sessions.sessions_table_name
+    adopt     = length(local.adopted["agent_sessions.sessions_table_name"]) > 0
     hash_key  = { name = "id", type = "S" }
     range_key = { name = "tenantId", type = "S" }
 
@@ -37,6 +38,7 @@ module "agent_messages_table" {
 
   table = merge(local.table_defaults, {
     name     = var.agent_sessions.messages_table_name
+    adopt    = length(local.adopted["agent_sessions.messages_table_name"]) > 0
     hash_key = { name = "id", type = "S" }
     # Old messages expire; the sessions stay.
     ttl = { attribute = "ttl" }

@@ -11,6 +11,7 @@ module "chat_sessions_table" {
 
   table = merge(local.table_defaults, {
     name      = local.chat_sessions_table_name
+    adopt     = length(local.adopted["chat_sessions.table_name"]) > 0
     hash_key  = { name = "PK", type = "S" }
     range_key = { name = "SK", type = "S" }
     ttl       = { attribute = "ttl" }

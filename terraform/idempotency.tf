@@ -7,6 +7,7 @@ module "idempotency_table" {
 
   table = merge(local.table_defaults, {
     name     = local.names.idempotency_table
+    adopt    = length(local.adopted["idempotency.table_name"]) > 0
     hash_key = { name = "id", type = "S" }
     ttl      = { attribute = "ttl" }
     # Markers live a day and are of no use afterwards: there is nothing to restore.

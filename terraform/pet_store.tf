@@ -11,6 +11,7 @@ module "pet_store_table" {
 
   table = merge(local.table_defaults, {
     name     = var.pet_store.table_name
+    adopt    = length(local.adopted["pet_store.table_name"]) > 0
     hash_key = { name = "id", type = "N" }
 
     indexes = {

@@ -416,6 +416,18 @@ variable "table_encryption" {
   }
 }
 
+variable "adopt_tables" {
+  description = "Names of tables of this stack that exist already, made by hand or by another program: they are taken into the state as they are, items included, and the plan shows what would be changed of them. Names may stay here afterwards."
+  type        = set(string)
+  nullable    = false
+  default     = []
+
+  validation {
+    condition     = length(setsubtract(var.adopt_tables, values(local.tables_in_use))) == 0
+    error_message = "adopt_tables: this stack has no table ${join(", ", setsubtract(var.adopt_tables, values(local.tables_in_use)))}. Switch its system on (systems), and give the table's name to the variable that names it: ${join(", ", [for variable, name in local.tables_in_use : "${variable} = \"${name}\""])}."
+  }
+}
+
 # Functions
 
 variable "lambda_manifest" {

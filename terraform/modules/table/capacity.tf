@@ -24,18 +24,8 @@ locals {
 }
 
 # The scaler moves the numbers after the apply, and the next plan must not move them back. `ignore_changes` can't be
-# switched on and off, and would hide every other change of an index, too. So where something is scaled the table is
-# asked what it has now, if there is one already, and that is what is planned.
-data "aws_dynamodb_tables" "existing" {
-  count = length(local.scaled) > 0 ? 1 : 0
-}
-
-data "aws_dynamodb_table" "existing" {
-  count = contains(flatten(data.aws_dynamodb_tables.existing[*].names), var.table.name) ? 1 : 0
-
-  name = var.table.name
-}
-
+# switched on and off, and would hide every other change of an index, too. So where something is scaled, what the table
+# has now is what is planned.
 locals {
   # 0 stands for none: the table, the index or its provisioned capacity is yet to be made.
   present = merge([

@@ -77,6 +77,12 @@ resource "aws_dynamodb_table" "this" {
 
   # What a validation of the variable can't express, since it may not use locals.
   lifecycle {
+    # Nobody loses data by taking a table over: a table's keys can't change but by making it anew.
+    precondition {
+      condition     = !var.table.adopt || alltrue([for keys in local.existing_keys : keys == local.declared_keys])
+      error_message = "Table ${var.table.name} exists with other keys, ${join("", local.existing_keys)} instead of ${local.declared_keys}: adopting it would destroy it and its data, and make it anew. Copy its items into a new table of another name."
+    }
+
     precondition {
       condition     = alltrue([for key in local.keys : contains(["S", "N", "B"], key.type)])
       error_message = "A key attribute can only be S (string), N (number) or B (binary), and DynamoDB refuses the table otherwise. Wrong: ${join(", ", [for key in local.keys : "${key.name} = ${key.type}" if !contains(["S", "N", "B"], key.type)])}."

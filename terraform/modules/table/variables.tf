@@ -18,6 +18,7 @@ variable "table" {
     - `deletion_protection`: DynamoDB then refuses to delete the table, whoever asks.
     - `table_class`: `STANDARD` or `STANDARD_INFREQUENT_ACCESS`.
     - `tags`: tags of the table.
+    - `adopt`: the table exists and its caller imports it. A plan that would have to replace it is refused.
   EOT
   nullable    = false
 
@@ -54,6 +55,7 @@ variable "table" {
     deletion_protection         = optional(bool, true)
     table_class                 = optional(string, "STANDARD")
     tags                        = optional(map(string), {})
+    adopt                       = optional(bool, false)
   })
 
   validation {

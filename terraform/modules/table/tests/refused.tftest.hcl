@@ -479,3 +479,23 @@ run "autoscaling_at_an_impossible_target" {
 
   expect_failures = [aws_dynamodb_table.this]
 }
+
+run "adopting_a_table_with_a_key_of_another_type" {
+  command = plan
+
+  variables {
+    table = { name = "Agents", hash_key = { name = "agentId", type = "S" }, adopt = true }
+  }
+
+  override_data {
+    target = data.aws_dynamodb_tables.existing[0]
+    values = { names = ["Agents"] }
+  }
+
+  override_data {
+    target = data.aws_dynamodb_table.existing[0]
+    values = { hash_key = "agentId", range_key = "", attribute = [{ name = "agentId", type = "N" }] }
+  }
+
+  expect_failures = [aws_dynamodb_table.this]
+}
