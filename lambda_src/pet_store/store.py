@@ -98,7 +98,11 @@ class PetStore:
         """
         between = None
         if low is not None or high is not None:
-            between = (-MAXIMUM_PRICE if low is None else low, MAXIMUM_PRICE if high is None else high)
+            between = (
+                # minus would round
+                MAXIMUM_PRICE.copy_negate() if low is None else low,
+                MAXIMUM_PRICE if high is None else high,
+            )
         start = None if after is None else _start(after, between)
 
         def fetch(place: Any, count: int) -> tuple[list[tuple[Any, Pet | None]], bool]:

@@ -1,12 +1,16 @@
 """The pet store's function on one engine, called by HTTP events, directly, and as tools of a gateway."""
 
+import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from decimal import Decimal
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 from unittest import mock
+
+from awslambdaric.lambda_runtime_marshaller import LambdaMarshaller
 
 from tests.contract.application import Answer, Application, Contract
 from tests.contract.engines import Engine
@@ -20,6 +24,7 @@ NAMES = {
 with mock.patch.dict(os.environ, {"PERSISTENCE": "memory", **NAMES}):
     from pet_store import handler
 
+RUNTIME = LambdaMarshaller()
 CONTRACT = Contract(Path(handler.__file__).parent / "openapi.yaml")
 
 
@@ -37,8 +42,8 @@ class PetStore(Application):
         assert answer.status != 403, "only API Gateway refuses a caller"
         return answer
 
-    def add(self, name: str = "Sweety", kind: str = "frog", price: Any = 20, **more: Any) -> Answer:
-        return self.call("POST", "/pets", body={"name": name, "type": kind, "price": price}, **more)
+    def add(self, name: str = "Sweety", type_: str = "frog", price: Any = 20, **more: Any) -> Answer:
+        return self.call("POST", "/pets", body={"name": name, "type": type_, "price": price}, **more)
 
     def pages(self, **query: Any) -> list[list[Any]]:
         """What every page of the list holds."""
@@ -60,10 +65,13 @@ class PetStore(Application):
         return self.app(event, context or Context())
 
     def tool(self, name: Any, arguments: Any) -> Any:
-        """A tool call as an AgentCore Gateway makes it."""
+        """A tool call as an AgentCore Gateway makes it, through the JSON of Lambda's runtime in both directions."""
         context = Context()
         context.client_context = SimpleNamespace(custom={"bedrockAgentCoreToolName": name})  # type: ignore[attr-defined]
-        return self.app(arguments, context)
+        text = arguments if isinstance(arguments, str) else json.dumps(arguments)
+        result, kind = RUNTIME.marshal_response(self.app(RUNTIME.unmarshal_request(text), context))
+        assert kind == "application/json"
+        return json.loads(result, parse_float=Decimal)
 
     def store(self, *items: dict[str, Any]) -> None:
         """Write items past the function."""
@@ -82,8 +90,8 @@ class PetStore(Application):
         return self.item(0)
 
 
-def old_pet(pet_id: int, kind: str = "tortoise", price: Any = 5) -> dict[str, Any]:
-    return {"id": pet_id, "name": f"Old {pet_id}", "type": kind, "price": price}
+def old_pet(pet_id: int) -> dict[str, Any]:
+    return {"id": pet_id, "name": f"Old {pet_id}", "type": "tortoise", "price": 5}
 
 
 @contextmanager
