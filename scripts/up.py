@@ -16,6 +16,12 @@ from scripts.stack import Stack
 from scripts.terraform_cli import require_terraform
 
 ENVIRONMENT = "local"
+WEATHER_AGENT = {
+    "id": "weather-1",
+    "name": "Weather",
+    "endpoint": "https://weather.example.com/agent",
+    "capabilities": ["forecast"],
+}
 
 
 def main(
@@ -53,7 +59,7 @@ def main(
         verify.show(checks)
         verify.require_passed(checks)
         out.print(f"\n{'applied' if changes else 'no changes'}, verified in {time.monotonic() - started_at:.0f} s.")
-        _invite(_url(outputs))
+        _invite(_url(outputs), outputs["systems"])
 
 
 def apply_marker() -> Path:
@@ -90,21 +96,25 @@ def _url(outputs: dict[str, Any]) -> str | None:
     return reachable_url(outputs["api"]["url"]) if "api" in outputs else None
 
 
-def _invite(url: str | None) -> None:
+def _invite(url: str | None, systems: dict[str, Any]) -> None:
+    """What a person can try next, as lines to paste."""
     if url is None:
         out.print("Every system is switched off: there is no API.")
         return
-    profile = {
-        "id": "weather-1",
-        "name": "Weather",
-        "endpoint": "https://weather.example.com/agent",
-        "capabilities": ["forecast"],
-    }
-    body = shlex.quote(json.dumps({"profile": profile}))
     out.print(f"The API: {url}\n")
-    out.print(f"  curl -s -X POST {url}/agents/register -H 'content-type: application/json' -d {body}", markup=False)
-    out.print(f"  curl -s '{url}/agents?capability=forecast'\n", markup=False)
-    out.print("make status, make logs SYSTEM=agent_registry, make down")
+    for name, system in systems.items():
+        routes = sorted({route.split(" ")[1] for route in system["routes"]})
+        out.print(f"  {name:15} {'  '.join(routes)}", markup=False)
+    out.print()
+    if "agent_registry" in systems:
+        body = shlex.quote(json.dumps({"profile": WEATHER_AGENT}))
+        out.print(
+            f"  curl -s -X POST {url}/agents/register -H 'content-type: application/json' -d {body}", markup=False
+        )
+        out.print(f"  curl -s '{url}/agents?capability=forecast'\n", markup=False)
+    elif "pet_store" in systems:
+        out.print(f"  curl -s '{url}/pets?type=dog'\n", markup=False)
+    out.print(f"make status, make logs SYSTEM={next(iter(systems))}, make down")
 
 
 if __name__ == "__main__":

@@ -96,6 +96,8 @@ def _run(system: str, name: str, action: Callable[[], Outcome]) -> Check:
         outcome, status = Outcome(f"{error.message} {error.next_step}".strip()), FAILED
     except (BotoCoreError, ClientError) as error:
         outcome, status = Outcome(str(error)), FAILED
+    except (LookupError, TypeError, AttributeError) as error:  # a probe took an answer for what it is not
+        outcome, status = Outcome(f"an answer has another shape than expected: {error!r}"), FAILED
     return Check(system, name, status, outcome.detail, time.monotonic() - started, dict(outcome.figures))
 
 
@@ -175,7 +177,8 @@ class _System:
         probe = import_module(f"scripts.probes.{self._name}")
         for record in probe.write(self._api, self._tables):
             self._records.append(record)
-        return Outcome(f"wrote {', '.join(_key_text(record.key) for record in self._records)}")
+        others = f" and {len(self._records) - 1} more" if len(self._records) > 1 else ""
+        return Outcome(f"wrote {_key_text(self._records[0].key)}{others}")
 
     def _in_dynamodb(self) -> Outcome:
         if self._in_memory:

@@ -4,12 +4,13 @@ import threading
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from functools import partial
+from importlib import import_module
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from scripts import aws, declared_tables, execution_logs, verification
+from scripts import aws, build_lambdas, declared_tables, execution_logs, verification
 from scripts.api_client import Answer
 from scripts.console import CommandError, Progress
 from scripts.execution_logs import Report
@@ -175,6 +176,19 @@ def test_what_can_not_be_removed_is_named_and_keeps_nothing_else(stack: Stack) -
     assert checks["clean-up"].status == FAILED
     assert "still in DynamoDB: b" in checks["clean-up"].detail
     assert stack.items.keys() == {"b"}
+
+
+def test_every_system_has_a_probe() -> None:
+    for system in build_lambdas.systems():
+        assert callable(import_module(f"scripts.probes.{system}").write)
+
+
+def test_an_answer_of_another_shape_fails_its_check(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    written = list(stack.write(None, {"first": "things", "second": "parts"}))
+    odd = [record._replace(lists_it=lambda body: bool(body["things"])) for record in written]
+    monkeypatch.setattr(verification, "import_module", lambda _: SimpleNamespace(write=lambda *_: iter(odd)))
+    check = stack.verify()["index"]
+    assert (check.status, "another shape" in check.detail) == (FAILED, True)
 
 
 def test_an_item_that_is_not_stored_is_missed(stack: Stack) -> None:
