@@ -4,7 +4,14 @@ import os
 import signal
 import subprocess
 
+import pytest
+
 from tests.end_to_end.checkout import Checkout, wait_for
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _one_system(checkout: Checkout) -> None:
+    checkout.run_only("agent_registry")
 
 
 def apply_under_way(checkout: Checkout, process: "subprocess.Popen[str]") -> None:
