@@ -7,10 +7,10 @@ CHECKOV := checkov==3.3.30
 RUN    := .venv/bin/python -m scripts
 
 .DEFAULT_GOAL := help
-.PHONY: help up down status logs build bootstrap plan apply verify env destroy test lint format bench-cold lock clean
+.PHONY: help up down status logs build bootstrap plan apply verify env gateway-target gateway-tools destroy test lint format bench-cold lock clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # --- on this machine ---------------------------------------------------------------------------------------------
 
@@ -46,6 +46,9 @@ verify: .venv/run ## Prove what is applied: ENV=<name> [SYSTEM=…] [JUNIT=file]
 env: .venv/run ## Render the .env of applications that use the stack: ENV=<name> [SYSTEM=…] [OUTPUT=file] [FORCE=1]
 	@$(RUN).env --env '$(ENV)' $(if $(SYSTEM),--system '$(SYSTEM)') $(if $(OUTPUT),--output '$(OUTPUT)') $(if $(FORCE),--force)
 
+gateway-target: .venv/run ## Offer the pets' tools at an AgentCore Gateway: ENV=<name> GATEWAY=<id> [NAME=pet-store] [DRY_RUN=1] [JSON=1]
+	@$(RUN).gateway_target --env '$(ENV)' --gateway '$(GATEWAY)' $(if $(NAME),--name '$(NAME)') $(if $(DRY_RUN),--dry-run) $(if $(JSON),--json)
+
 destroy: .venv/run ## Destroy the stack, after asking for its name: ENV=<name> [CONFIRM=<name>]
 	@$(RUN).destroy --env '$(ENV)' $(if $(CONFIRM),--confirm '$(CONFIRM)')
 
@@ -63,6 +66,9 @@ format: .venv/test ## Format Python and Terraform
 	@.venv/bin/ruff check --quiet --fix .
 	@.venv/bin/ruff format --quiet .
 	@terraform fmt -recursive terraform
+
+gateway-tools: .venv/run ## Make the schema of the gateway's tools anew from lambda_src/pet_store/openapi.yaml
+	@$(RUN).gateway_tools
 
 bench-cold: .venv/test ## Measure cold starts beside boto3 and Powertools
 	@$(RUN).bench_cold
