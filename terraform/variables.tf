@@ -80,7 +80,7 @@ variable "systems" {
   description = "The systems to run. One that is left out creates nothing (and what it had is destroyed)."
   type        = set(string)
   nullable    = false
-  default     = ["agent_profiles", "agent_registry", "agent_sessions", "chat_sessions"]
+  default     = ["agent_profiles", "agent_registry", "agent_sessions", "chat_sessions", "pet_store"]
 
   validation {
     condition     = var.systems != null && length(setsubtract(var.systems, local.known_systems)) == 0
