@@ -17,8 +17,8 @@ from scripts.console import CommandError, out, run
 SYSTEM = "pet_store"
 CONTRACT = paths.LAMBDA_SOURCE / SYSTEM / "openapi.yaml"
 TOOLS = paths.LAMBDA_SOURCE / SYSTEM / "gateway_tools.json"
-# What a schema may hold; the description itself has to say what a pattern means
-_KNOWN = {"type", "description", "pattern", "minimum", "maximum", "minLength", "maxLength", "default"}
+# What a schema may hold; the description itself has to say what `pattern` and `anyOf` mean
+_KNOWN = {"type", "description", "pattern", "anyOf", "minimum", "maximum", "minLength", "maxLength", "default"}
 
 
 def main() -> None:
