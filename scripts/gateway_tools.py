@@ -68,13 +68,14 @@ def _tool(contract: dict[str, Any], name: str, operation: dict[str, Any], shared
 
 def _property(contract: dict[str, Any], name: str, schema: dict[str, Any], said: str = "") -> dict[str, Any]:
     """`said` is a parameter's own description; the schema's rules follow it."""
+    own = schema.get("description", "") if "$ref" in schema else ""
     schema = _resolved(contract, schema)
     if unknown := set(schema) - _KNOWN:
         raise CommandError(
             f"{name}: a tool's argument can't tell {', '.join(sorted(unknown))}.",
             f"Use {', '.join(sorted(_KNOWN))} in openapi.yaml, or teach scripts/gateway_tools.py to tell it.",
         )
-    words = [_one_line(one).rstrip(".") for one in dict.fromkeys((said, schema.get("description", ""))) if one]
+    words = [_one_line(one).rstrip(".") for one in (said, own, schema.get("description", "")) if one]
     if not words:
         raise CommandError(f"{name} has no description.", "Describe it in openapi.yaml for those who call the tool.")
     return {"type": schema["type"], "description": ". ".join([*words, *_rules(schema)]) + "."}

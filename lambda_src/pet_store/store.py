@@ -26,8 +26,10 @@ if TYPE_CHECKING:
 COUNTER = {"id": 0}
 # How often an id that somebody else wrote past the counter is passed over
 MAXIMUM_RACES = 10
-# DynamoDB's largest
-MAXIMUM_PRICE = Decimal("9.9999999999999999999999999999999999999E+125")
+MAXIMUM_PRICE = Decimal("9.9E+125")
+# DynamoDB's own bounds
+LARGEST_NUMBER = Decimal("9.9999999999999999999999999999999999999E+125")
+SMALLEST_NUMBER = Decimal("-9.9999999999999999999999999999999999999E+125")
 # Of one batch of 100 keys, the counter and one more than is looked at take two
 MAXIMUM_LOOKED_AT = 98
 MAXIMUM_ID_DIGITS = 37
@@ -54,9 +56,10 @@ class PetStore:
         for _ in range(MAXIMUM_RACES):
             pet_id = self._table.add(COUNTER, "last", 1)
             if pet_id == 1:
-                # the first of all, or the counter has been deleted: what was there before must be found again
+                # the first of all, or the counter was deleted meanwhile: then what is there must be found again
                 self._counter_seen = False
-                self.take_over_once()
+                if self.take_over_once():
+                    continue
             item = {"id": pet_id, "name": name, "type": kind, "price": price, "version": 1}
             pet = shown(item)
             try:
@@ -98,11 +101,7 @@ class PetStore:
         """
         between = None
         if low is not None or high is not None:
-            between = (
-                # minus would round
-                MAXIMUM_PRICE.copy_negate() if low is None else low,
-                MAXIMUM_PRICE if high is None else high,
-            )
+            between = (SMALLEST_NUMBER if low is None else low, LARGEST_NUMBER if high is None else high)
         start = None if after is None else _start(after, between)
 
         def fetch(place: Any, count: int) -> tuple[list[tuple[Any, Pet | None]], bool]:

@@ -248,6 +248,14 @@ def test_a_counter_that_was_deleted_is_made_again(store: PetStore) -> None:
     assert store.counter["last"] == 17
 
 
+def test_ids_below_are_not_given_out_again_when_the_counter_was_deleted(empty: PetStore) -> None:
+    empty.fill(range(7, 10))
+    assert empty.add().body["id"] == 10
+    empty.database.write([empty.pets.delete({"id": 0})])
+    assert empty.add().body["id"] == 11
+    assert empty.counter == {"id": 0, "last": 11, "seeded": False}
+
+
 def test_a_counter_of_an_older_application_is_kept_up_with(empty: PetStore) -> None:
     empty.store({"id": 0, "last": 40, "note": "theirs"})
     empty.fill(range(1, 21))
@@ -300,7 +308,21 @@ def test_prices_keep_their_exact_value(store: PetStore, sent: str, kept: str) ->
 
 
 @pytest.mark.parametrize(
-    "price", ['"20"', "-0.01", "null", "true", "[1]", "NaN", "Infinity", "1" * 39, "0." + "1" * 39, "1e126", "1e-131"]
+    "price",
+    [
+        '"20"',
+        "-0.01",
+        "null",
+        "true",
+        "[1]",
+        "NaN",
+        "Infinity",
+        "1" * 39,
+        "0." + "1" * 39,
+        "9.91e125",
+        "1e126",
+        "1e-131",
+    ],
 )
 def test_prices_that_are_none(store: PetStore, price: str) -> None:
     answer = store.call("POST", "/pets", body=f'{{"name": "n", "type": "t", "price": {price}}}')
