@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from moto.core.config import default_user_config
 from moto.moto_api._internal import moto_api_backend
 from moto.server import ThreadedMotoServer
 
@@ -82,6 +83,8 @@ def drop_backend(root: Path) -> None:
 def empty_aws() -> Iterator[dict[str, str]]:
     """An AWS in this process with nothing in it: the environment with which clients find it."""
     moto_autoscaling.install()
+    # Functions answer without running: nothing here needs what they do, and moto would run them in Docker.
+    default_user_config["lambda"] = {"use_docker": False}
     # What a failed test left there would fail the next.
     moto_api_backend.reset()
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)

@@ -80,14 +80,19 @@ def test_a_change_of_memory_moves_the_alias_and_leaves_the_table_alone(
 ) -> None:
     """Settings of function and table change in place: nothing that holds data is made anew."""
     _client(aws, "s3").create_bucket(Bucket=BUCKET)
-    stack = _open(terraform, "terraform", aws, STACK | {"attach_access_to_roles": {}, "alarms": {"enabled": False}})
+    registry = STACK | {
+        "systems": ["agent_registry"],
+        "attach_access_to_roles": {},
+        "alarms": {"enabled": False},
+    }
+    stack = _open(terraform, "terraform", aws, registry)
     stack.run("apply", "-auto-approve")
     changed = {
         "functions": {"agent_registry": {"memory_megabytes": 1024}},
         "persistence": {"agent_registry": "memory"},
         "point_in_time_recovery_days": 7,
     }
-    _write_variables(stack.directory, STACK | {"alarms": {"enabled": False}} | changed)
+    _write_variables(stack.directory, registry | changed)
     stack.run("plan", "-out=tfplan")
     actions = {
         change["address"]: change["change"]["actions"]
@@ -133,6 +138,7 @@ def _left_over(aws: dict[str, str]) -> dict[str, list[str]]:
         "APIs": [item["ApiId"] for item in _client(aws, "apigatewayv2").get_apis()["Items"]],
         "alarms": [item["AlarmName"] for item in cloudwatch.describe_alarms()["MetricAlarms"]],
         "dashboards": [item["DashboardName"] for item in cloudwatch.list_dashboards()["DashboardEntries"]],
+        "rules": [item["Name"] for item in _client(aws, "events").list_rules()["Rules"]],
         "topics": [item["TopicArn"] for item in _client(aws, "sns").list_topics()["Topics"]],
         "roles": [item["RoleName"] for item in iam.list_roles()["Roles"] if item["RoleName"] != "outside"],
         "parameters": sorted(_published(aws)),
