@@ -7,10 +7,10 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from agent_profiles import bodies, changes, facts, matching, ranking
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from agent_profiles import bodies, changes, facts, matching, ranking
 from common import clock, paging
 from tests.contract.agent_profiles import CONTRACT, NAMES, Profiles, new_profiles
 from tests.contract.application import Answer
