@@ -24,6 +24,8 @@ def _turn(item: pytest.Item) -> tuple[int, bool]:
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
     """A file's tests stay together, as their fixtures are the file's; all that share the running stack do, too.
 
+    Tests of Terraform take so long that each is given out by itself, unless its file's fixtures are shared.
+
     Not by xdist's own groups: xdist 3.8 names them in an attribute that tests of pytest 9.2 no longer have.
     """
     from xdist.scheduler import LoadScopeScheduling
@@ -31,12 +33,15 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
     class ByFixture(LoadScopeScheduling):  # type: ignore[misc]
         def _split_scope(self, nodeid: str) -> str:
             file = nodeid.partition("::")[0]
-            return "running_stack" if _shares_the_stack(config.rootpath / file) else file
+            text = _text(config.rootpath / file)
+            if "running_stack" in text:
+                return "running_stack"
+            return nodeid if "/terraform/" in file and "scope=" not in text else file
 
     config.option.loadscopereorder = False
     return ByFixture(config, log)
 
 
 @cache
-def _shares_the_stack(file: Path) -> bool:
-    return "running_stack" in file.read_text()
+def _text(file: Path) -> str:
+    return file.read_text()
