@@ -22,6 +22,7 @@ DESCRIPTION = "The pet store's tools"
 # As AWS has them
 GATEWAY_ID = "([0-9a-z]-?){1,100}-[0-9a-z]{10}"
 TARGET_NAME = "([0-9a-zA-Z]-?){1,100}"
+OPERATORS_OWN = ("metadataConfiguration", "privateEndpoint", "certificateConfigurations")
 SETTLE_SECONDS = 120
 POLL_SECONDS = 1.0
 # States in which a target is changing by itself
@@ -96,7 +97,9 @@ def put(client: Any, wanted: dict[str, Any], progress: Progress | None = None) -
         is_as_wanted = all(there.get(name) == value for name, value in wanted.items() if name not in place)
         result = "unchanged" if is_as_wanted and there["status"] == "READY" else "updated"
         if result == "updated":
-            client.update_gateway_target(**wanted, targetId=target_id)
+            # an update replaces the whole target: what an operator has set beside ours stays
+            kept = {name: there[name] for name in OPERATORS_OWN if name in there}
+            client.update_gateway_target(**kept, **wanted, targetId=target_id)
     there = _settled(client, place | {"targetId": target_id}, progress)
     if there["status"] != "READY":
         reasons = " ".join(there.get("statusReasons", [])) or "AWS gives no reason"

@@ -27,12 +27,18 @@ if TYPE_CHECKING:
 
 SEPARATOR = "___"
 IDEMPOTENCY_KEY = "idempotencyKey"
-# The route of each tool, and its arguments; gateway_tools.json, made from the contract, describes them
-TOOLS: dict[str, tuple[str, tuple[str, ...]]] = {
-    "list_pets": ("GET /pets", ("type", "minPrice", "maxPrice", "limit", "next_token")),
-    "get_pet": ("GET /pets/{id}", ("id",)),
-    "add_pet": ("POST /pets", ("name", "type", "price", IDEMPOTENCY_KEY)),
+TEXT, NUMBER = "text", "number"
+# The route of each tool, and what its arguments are; gateway_tools.json, made from the contract, describes them
+TOOLS: dict[str, tuple[str, dict[str, str]]] = {
+    "list_pets": (
+        "GET /pets",
+        {"type": TEXT, "minPrice": NUMBER, "maxPrice": NUMBER, "limit": NUMBER, "next_token": TEXT},
+    ),
+    "get_pet": ("GET /pets/{id}", {"id": NUMBER}),
+    "add_pet": ("POST /pets", {"name": TEXT, "type": TEXT, "price": NUMBER, IDEMPOTENCY_KEY: TEXT}),
 }
+# The most that is repeated of what somebody sent
+MAXIMUM_SAID = 64
 # What a caller who tries again may hope for
 RETRYABLE = (429, 503)
 CODES = {
@@ -82,39 +88,43 @@ def _tool(name: Any) -> str:
 
 def _request(tool: str, event: Any, deadline: float) -> Request:
     """The request that the arguments stand for; one that is null is left out."""
-    route, names = TOOLS[tool]
+    route, kinds = TOOLS[tool]
     if not isinstance(event, dict):
         raise Problem(400, "the arguments must be an object")
-    arguments = {name: _exact(name, value) for name, value in event.items() if value is not None}
-    if unknown := [name for name in arguments if name not in names]:
-        raise Problem(400, f"{unknown[0]} is no argument of {tool}; there are {', '.join(names)}")
+    if unknown := [name for name in event if name not in kinds]:
+        # whatever it is, the runtime must be able to write it
+        said = unknown[0][:MAXIMUM_SAID].encode(errors="replace").decode()
+        raise Problem(400, f"{said} is no argument of {tool}; there are {', '.join(kinds)}")
+    arguments = {name: _exact(name, kinds[name], value) for name, value in event.items() if value is not None}
     method, _, path = route.partition(" ")
     request = Request(method, path.strip("/").split("/"))
     request.deadline = deadline
     if IDEMPOTENCY_KEY in arguments:
-        request.headers["idempotency-key"] = _text(IDEMPOTENCY_KEY, arguments.pop(IDEMPOTENCY_KEY))
+        request.headers["idempotency-key"] = _text(kinds, IDEMPOTENCY_KEY, arguments.pop(IDEMPOTENCY_KEY))
     if method == "POST":
+        # the route tells all that is wrong with its body
         request.raw_body = dumps(arguments).encode(errors="surrogatepass")
     elif "{" in path:
-        request.parameters = {name: _text(name, arguments.get(name)) for name in names}
+        request.parameters = {name: _text(kinds, name, arguments.get(name)) for name in kinds}
     else:
-        request.query = {name: [_text(name, value)] for name, value in arguments.items()}
+        request.query = {name: [_text(kinds, name, value)] for name, value in arguments.items()}
     return request
 
 
-def _exact(name: str, value: Any) -> Any:
+def _exact(name: str, kind: str, value: Any) -> Any:
     """A number as it was written, see above; tools take no lists and objects."""
     if isinstance(value, (list, dict)):
-        raise Problem(400, f"{name} must be a text or a number")
+        raise Problem(400, f"{name} must be a {kind}")
     return number(repr(value)) if isinstance(value, float) else value
 
 
-def _text(name: str, value: Any) -> str:
-    """A text, or a number as the query or the path of a request has it."""
+def _text(kinds: Mapping[str, str], name: str, value: Any) -> str:
+    """As the query, the path or a header of a request has it."""
     if value is None:
         raise Problem(400, f"{name} is missing")
-    if isinstance(value, bool) or not isinstance(value, (str, int, Decimal)):
-        raise Problem(400, f"{name} must be a text or a number")
+    is_fit = isinstance(value, str) if kinds[name] == TEXT else isinstance(value, (int, Decimal))
+    if isinstance(value, bool) or not is_fit:
+        raise Problem(400, f"{name} must be a {kinds[name]}")
     return value if isinstance(value, str) else number_text(value)
 
 

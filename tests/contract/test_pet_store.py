@@ -708,9 +708,14 @@ def test_prices_of_tools_are_as_they_were_written(store: PetStore, written: str,
         ({"name": ["n"], "type": "t", "price": 1}, ["name must be"]),
         ({"name": "n", "type": "t", "price": 1, "idempotencyKey": "ü"}, ["idempotencyKey must be"]),
         ({"name": "n", "type": "t", "price": 1, "idempotencyKey": True}, ["idempotencyKey must be"]),
+        ({"name": "n", "type": "t", "price": 1, "idempotencyKey": 5}, ["idempotencyKey must be a text"]),
         ('{"name": "n", "type": "t", "price": 1e999}', ["inf"]),
         ('{"name": "n", "type": "t", "price": ' + "1" * 39 + "}", ["38"]),
         ('{"name": "\\ud83d", "type": "t", "price": 1}', ["name must not hold"]),
+        ('{"a\\ud83d": 1}', ["a? is no argument"]),
+        ('{"\\ud83d": [1]}', ["? is no argument"]),
+        (json.dumps({"x" * 1_000_000: 1}), ["x" * 64 + " is no argument"]),
+        (json.dumps({"name": [[]]}), ["name must be a text"]),
         ("[]", ["object"]),
         ("7", ["object"]),
         ("null", ["object"]),
@@ -733,13 +738,17 @@ def test_arguments_that_are_wrong(store: PetStore, arguments: Any, said: list[st
         ("get_pet", {"id": 99}, "not_found", "no pet"),
         ("get_pet", {"id": 0}, "not_found", "no pet"),
         ("get_pet", {"id": 1.5}, "invalid_argument", "id must be a whole number"),
-        ("get_pet", {"id": "Buddy"}, "invalid_argument", "id must be a whole number"),
+        ("get_pet", {"id": "Buddy"}, "invalid_argument", "id must be a number"),
+        ("get_pet", {"id": "3"}, "invalid_argument", "id must be a number"),
         ("get_pet", {"id": -1}, "invalid_argument", "id must be a whole number"),
         ("get_pet", {"id": False}, "invalid_argument", "id must be"),
         ("get_pet", {"id": {"a": 1}}, "invalid_argument", "id must be"),
         ("get_pet", {}, "invalid_argument", "id is missing"),
         ("get_pet", {"pet": 1}, "invalid_argument", "pet is no argument of get_pet; there are id"),
         ("list_pets", {"limit": 0}, "invalid_argument", "limit must be a whole number from 1 to 100"),
+        ("list_pets", {"limit": "5"}, "invalid_argument", "limit must be a number"),
+        ("list_pets", {"type": 5}, "invalid_argument", "type must be a text"),
+        ("list_pets", {"type": "dog", "minPrice": "5"}, "invalid_argument", "minPrice must be a number"),
         ("list_pets", {"limit": 1.5}, "invalid_argument", "limit must be a whole number from 1 to 100"),
         ("list_pets", {"maxPrice": 5}, "invalid_argument", "maxPrice needs a type"),
         ("list_pets", {"type": "dog", "maxPrice": -5}, "invalid_argument", "maxPrice must be a number"),
@@ -763,7 +772,7 @@ def test_a_chatbot_filters_and_pages(store: PetStore) -> None:
         found += [pet["id"] for pet in page["pets"]]
         token = page.get("next_token")
     assert found == list(range(1, 16))
-    assert store.tool("get_pet", {"id": "3"})["data"]["price"] == Decimal("0.99")
+    assert store.tool("get_pet", {"id": 3.0})["data"]["price"] == Decimal("0.99")
 
 
 def test_a_tool_call_that_is_repeated_with_its_key_adds_nothing(store: PetStore) -> None:

@@ -172,6 +172,25 @@ def test_a_target_that_differs_is_updated(client: Any, aws: Stubber, there: dict
     assert gateway_target.put(client, WANTED)["result"] == "updated"
 
 
+def test_an_update_keeps_what_an_operator_has_set(client: Any, aws: Stubber) -> None:
+    theirs = {
+        "metadataConfiguration": {"allowedRequestHeaders": ["x-trace"]},
+        "privateEndpoint": {
+            "managedVpcResource": {
+                "vpcIdentifier": "vpc-01234567",
+                "subnetIds": ["subnet-1"],
+                "endpointIpAddressType": "IPV4",
+            }
+        },
+        "certificateConfigurations": [{"s3": {"uri": "s3://bucket/ca.pem"}}],
+    }
+    listed(aws, "pet-store")
+    aws.add_response("get_gateway_target", target(description="older", **theirs), KEY)
+    aws.add_response("update_gateway_target", target("UPDATING"), WANTED | KEY | theirs)
+    aws.add_response("get_gateway_target", target(), KEY)
+    assert gateway_target.put(client, WANTED)["result"] == "updated"
+
+
 def test_a_target_that_fails_says_why(client: Any, aws: Stubber) -> None:
     listed(aws)
     aws.add_response("create_gateway_target", target("CREATING"), WANTED)
