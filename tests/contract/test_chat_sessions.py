@@ -6,12 +6,13 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from moto.dynamodb.responses import DynamoHandler
 
-from common import clock, paging
+from common import clock, paging, preconditions
 from common.dynamodb_json import marshal_item
 from common.errors import Throttled, Unavailable
 from tests.contract.chat_sessions import CONTRACT, NAMES, ChatSessions, new_chat_sessions
@@ -339,6 +340,49 @@ def test_of_messages_on_the_same_version_one_is_stored(chat: ChatSessions, one_c
     assert len(chat.contents()) == 1
 
 
+def test_a_version_that_passes_between_reading_and_writing_is_noticed(
+    chat: ChatSessions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chat.create()
+    head = chat.head()
+    chat.append("s", "first")
+    read_too_early(chat, monkeypatch, head)
+    answer = chat.append("s", "late", headers={"If-Match": '"1"'})
+    assert (answer.status, answer.headers["etag"]) == (412, '"2"')
+    assert chat.contents() == ["first"]
+
+
+@pytest.mark.parametrize("is_older", [False, True])
+def test_a_session_that_is_deleted_between_reading_and_writing_gets_no_message(
+    chat: ChatSessions, monkeypatch: pytest.MonkeyPatch, is_older: bool
+) -> None:
+    if is_older:
+        chat.store({"PK": "SESSION#s", "SK": "METADATA", "user_id": "u"})
+    else:
+        chat.create()
+    chat.load([message_item("s", clock.text(i * SECOND)) for i in range(300)])
+    head = chat.head()
+    with monkeypatch.context() as within:
+        no_time(within)
+        chat.call("DELETE", "/sessions/s")
+    left = len(chat.stored())
+    read_too_early(chat, monkeypatch, head)
+    assert chat.append().status == 404
+    assert len(chat.stored()) == left > 1
+
+
+def test_a_session_that_is_made_anew_between_reading_and_writing_is_another(
+    chat: ChatSessions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chat.create("s", "ann")
+    head = chat.head()
+    chat.call("DELETE", "/sessions/s")
+    chat.create("s", "bob")
+    read_too_early(chat, monkeypatch, head)
+    assert chat.append("s", "for ann's eyes", **claims("ann")).status == 404
+    assert chat.contents() == []
+
+
 def test_a_message_over_400_kb_is_too_large_and_leaves_nothing(chat: ChatSessions, kind: str) -> None:
     chat.create()
     before = chat.stored()
@@ -475,13 +519,38 @@ def test_a_lost_race_needs_no_second_read(
     time_of_day.advance(60)
     chat.append("s", "first")
     time_of_day.advance(-30)
-    table = store_of(chat).table
-    monkeypatch.setattr(table, "get", lambda _: stale)
+    monkeypatch.setattr(store_of(chat).table, "get", lambda _: stale)
     chat.calls.clear()
     assert chat.append("s", "second").status == 201
     assert chat.contents() == ["first", "second"]
     if chat.engine.url:
         assert names(chat)[:2] == ["TransactWriteItems", "TransactWriteItems"]
+
+
+def test_a_writer_whose_clock_is_behind_keeps_up_with_those_that_go_on(
+    chat: ChatSessions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others append all the time, an hour ahead; time passes in the pauses only."""
+    from chat_sessions import appending
+
+    chat.create()
+    passed = [0.0]
+    now = time.monotonic()
+    pauses = SimpleNamespace(
+        monotonic=lambda: now + passed[0], sleep=lambda seconds: passed.append(passed.pop() + seconds)
+    )
+    monkeypatch.setattr(appending, "time", pauses)
+    real, start = store_of(chat).database.write, clock.now() + 3600 * SECOND
+
+    def write(changes: Any) -> None:
+        key = {"PK": "SESSION#s", "SK": "METADATA"}
+        others = {"clock_microseconds": start + int(passed[0] * SECOND)}
+        real([store_of(chat).table.update(key, set=others)])
+        real(changes)
+
+    monkeypatch.setattr(store_of(chat).database, "write", write)
+    assert chat.append().status == 201
+    assert chat.usage.retries == 1
 
 
 def test_races_without_end_are_a_503_in_time_and_write_nothing(
@@ -694,6 +763,7 @@ def test_what_a_lagging_index_still_shows_is_not_shown(chat: ChatSessions, monke
         if i not in (3, 17, 29):
             assert chat.call("DELETE", f"/sessions/s{i:02}").status == 204
     chat.append("s17")  # moved, but the index shows it at its old place
+    chat.create("s05", "another")
     assert chat.listed(limit=2) == ["s29", "s17", "s03"]
     lagging.insert(0, lagging[12] | {"GSI1SK": "9"})  # seen at both places
     assert lagging[13]["PK"] == "SESSION#s17"
@@ -762,17 +832,18 @@ def test_a_session_of_31_days_is_nowhere_although_it_is_stored(chat: ChatSession
     assert {item["ttl"] for item in stored} == {stored[-1]["ttl"]}
 
 
-def test_the_end_may_come_between_reading_and_writing(chat: ChatSessions, time_of_day: Clock) -> None:
+def test_the_end_may_come_between_reading_and_writing(
+    chat: ChatSessions, time_of_day: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
     chat.create()
-    real = store_of(chat).table.get
-    ttl = chat.head()["ttl"]
+    end = chat.head()["ttl"] * SECOND
+    real = preconditions.check
 
-    def get(key: Any) -> Any:
-        found = real(key)
-        time_of_day.microseconds = ttl * SECOND
-        return found
+    def check(*given: Any) -> None:
+        real(*given)
+        time_of_day.microseconds = end
 
-    store_of(chat).table.get = get
+    monkeypatch.setattr(preconditions, "check", check)
     assert chat.append().status == 404
     assert len(chat.stored()) == 1
 
@@ -883,21 +954,31 @@ def test_redating_that_was_interrupted_goes_on_and_the_session_stays_within_its_
 def test_a_message_that_comes_while_others_are_redated_is_not_left_behind(
     moving: ChatSessions, time_of_day: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its writer read the head before the redating began, and writes after it has passed."""
+    """Its writer read the head before that was announced, and writes when all older messages have been passed."""
     moving.create()
     moving.append("s", "first")
-    time_of_day.advance(5 * DAY)
+    time_of_day.advance(7 * DAY - 60)
     slow = moving.another() if moving.engine.url else moving
-    table = store_of(slow).table
-    real, stale = table.get, iter([moving.head()])
-    time_of_day.advance(15 * DAY)
-    moving.append("s", "redates")
-    assert moving.head()["messages_ttl"] > moving.stored()[-1]["ttl"]
-    time_of_day.advance(-14 * DAY)  # the slow writer's wall clock
-    monkeypatch.setattr(table, "get", lambda key: next(stale, None) or real(key))
-    assert slow.append("s", "slow").status == 201
-    head = moving.head()
-    assert all(message["ttl"] >= head["messages_ttl"] for message in moving.stored()[:-1])
+    stale = moving.head()
+    time_of_day.advance(120)
+    database = store_of(moving).database
+    real = database.write
+
+    def write(changes: Any) -> None:
+        if changes[0].update and "messages_ttl" in changes[0].update.set:  # about to conclude
+            monkeypatch.setattr(database, "write", real)
+            time_of_day.advance(-90)  # the slow writer's wall clock
+            read_too_early(slow, monkeypatch, stale)
+            assert slow.append("s", "slow").status == 201
+            time_of_day.advance(90)
+        real(changes)
+
+    monkeypatch.setattr(database, "write", write)
+    assert moving.append("s", "redates").status == 201
+    head, messages = moving.head(), moving.stored()[:-1]
+    assert [message["content"] for message in messages] == ["first", "slow", "redates"]
+    assert head["messages_ttl"] > stale["messages_ttl"]
+    assert all(message["ttl"] >= head["messages_ttl"] for message in messages)
 
 
 def test_a_session_that_is_deleted_while_it_is_redated_stays_deleted(
@@ -1438,3 +1519,14 @@ def environments(chat: ChatSessions, count: int) -> list[ChatSessions]:
 
 def store_of(chat: ChatSessions) -> Any:
     return chat.app.routes["GET /sessions/{id}"].__self__._store  # type: ignore[attr-defined]
+
+
+def read_too_early(chat: ChatSessions, monkeypatch: pytest.MonkeyPatch, head: dict[str, Any]) -> None:
+    """The next read gives a head as it was once, as to a writer that others overtake."""
+    table, early = store_of(chat).table, iter([head])
+    real = table.get
+
+    def get(key: Any) -> Any:
+        return next(early, None) or real(key)
+
+    monkeypatch.setattr(table, "get", get)
