@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.end_to_end.checkout import Checkout, Ended
+from tests.end_to_end.checkout import BUDGETS, Checkout, Ended
 
 STAGING = """
 [aws]
@@ -36,7 +36,7 @@ def staging(checkout: Checkout) -> Checkout:
 def settings(staging: Checkout, *lines: str) -> None:
     """What the environment sets beside STAGING."""
     file = staging.folder / "terraform" / "environments" / "staging.toml"
-    file.write_text(STAGING + "".join(f"{line}\n" for line in lines))
+    file.write_text(STAGING + "".join(f"{line}\n" for line in (BUDGETS, *lines)))
 
 
 def script(staging: Checkout, verb: str, *arguments: str) -> Ended:
