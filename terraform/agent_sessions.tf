@@ -71,7 +71,6 @@ module "agent_sessions_function" {
 
     environment = merge(
       local.function_environment.agent_sessions,
-      local.claims_environment,
       {
         DYNAMODB_SESSIONS_TABLE      = module.agent_sessions_table[0].name
         DYNAMODB_MESSAGES_TABLE      = module.agent_messages_table[0].name
@@ -81,6 +80,8 @@ module "agent_sessions_function" {
         POINT_IN_TIME_RECOVERY_DAYS  = tostring(local.table_defaults.point_in_time_recovery_days)
         REPLY_BACKEND                = var.agent_sessions.reply.backend
         API_SERVER_TIMEOUT_SECONDS   = tostring(var.agent_sessions.reply.timeout_seconds)
+        TENANT_CLAIM                 = var.token_claims.tenant
+        USER_CLAIM                   = var.token_claims.user
       },
       # Where the key lies, never the key.
       { for name, value in {
@@ -128,6 +129,7 @@ module "agent_sessions_function" {
     { for sid in ["ReplyKeyDecryption"] : sid => {
       actions   = ["kms:Decrypt"]
       resources = [var.agent_sessions.reply.key_kms_key_arn]
+      condition = { StringEquals = { "kms:ViaService" = ["${var.agent_sessions.reply.key_secret_arn == null ? "ssm" : "secretsmanager"}.${data.aws_region.current.id}.${data.aws_partition.current.dns_suffix}"] } }
     } if var.agent_sessions.reply.key_kms_key_arn != null },
     module.agent_sessions_table[0].key_statements.write,
     module.agent_messages_table[0].key_statements.write,

@@ -39,13 +39,13 @@ module "chat_sessions_function" {
 
     environment = merge(
       local.function_environment.chat_sessions,
-      local.claims_environment,
       local.idempotency_environment,
       {
         DYNAMODB_TABLE_NAME      = module.chat_sessions_table[0].name
         USER_SESSIONS_INDEX_NAME = local.chat_sessions_user_gsi
         SESSION_TTL_DAYS         = tostring(var.chat_sessions.session_ttl_days)
         SESSION_TTL_BASE         = var.chat_sessions.session_ttl_base
+        USER_CLAIM               = var.token_claims.user
       },
     )
   })

@@ -65,10 +65,8 @@ locals {
   }
 
   function_environment = {
-    for system in local.known_systems : system => { LOG_LEVEL = var.function_defaults.log_level, PERSISTENCE = local.persistence[system] }
+    for system in local.known_systems : system => { LOG_LEVEL = local.function_settings[system].log_level, PERSISTENCE = local.persistence[system] }
   }
-  # Which claims of a verified token say whose data it is about.
-  claims_environment = { TENANT_CLAIM = var.token_claims.tenant, USER_CLAIM = var.token_claims.user }
 
   alarm_routing = {
     enabled        = var.alarms.enabled

@@ -260,8 +260,8 @@ variable "agent_sessions" {
   }
 
   validation {
-    condition     = var.agent_sessions.reply.key_secret_arn == null || var.agent_sessions.reply.key_parameter_name == null
-    error_message = "agent_sessions.reply: the key lies in Secrets Manager (key_secret_arn) or in SSM (key_parameter_name), not in both."
+    condition     = var.agent_sessions.reply.backend != "http" || (var.agent_sessions.reply.key_secret_arn == null) != (var.agent_sessions.reply.key_parameter_name == null)
+    error_message = "agent_sessions.reply: with backend http give one of key_secret_arn (Secrets Manager) and key_parameter_name (SSM); the function would fail at each message with ${var.agent_sessions.reply.key_secret_arn == null ? "none" : "both"}."
   }
 
   validation {
@@ -528,6 +528,11 @@ variable "functions" {
   validation {
     condition     = alltrue([for function in values(var.functions) : coalesce(function.timeout_seconds, 1) >= 1 && coalesce(function.timeout_seconds, 1) <= 29])
     error_message = "functions: timeout_seconds is 1 to 29; API Gateway gives up after 30 s, and the function would work on for nobody. Given: ${join(", ", [for system, function in var.functions : "${system} = ${coalesce(function.timeout_seconds, 0)}" if !(coalesce(function.timeout_seconds, 1) >= 1 && coalesce(function.timeout_seconds, 1) <= 29)])}."
+  }
+
+  validation {
+    condition     = alltrue([for function in values(var.functions) : contains(["DEBUG", "INFO", "WARNING", "ERROR"], coalesce(function.log_level, "INFO"))])
+    error_message = "functions: log_level is DEBUG, INFO, WARNING or ERROR, not: ${join(", ", [for system, function in var.functions : "${system} = ${coalesce(function.log_level, "INFO")}" if !contains(["DEBUG", "INFO", "WARNING", "ERROR"], coalesce(function.log_level, "INFO"))])}."
   }
 }
 

@@ -7,6 +7,8 @@ mock_provider "aws" {
 variables {
   environment     = "dev"
   lambda_manifest = "tests/fixtures/manifest.json"
+  # The others have a file of their own; each costs time in every run.
+  systems = ["agent_registry"]
 }
 
 run "places_and_names_of_a_wrong_shape" {
@@ -30,7 +32,7 @@ run "numbers_below_their_bounds" {
 
   variables {
     idempotency                 = { ttl_seconds = 59 }
-    agent_profiles              = { capacity = { index_read = 0 } }
+    agent_profiles              = { capacity = { autoscaling = { max_write = 9 } } }
     agent_sessions              = { message_ttl_days = -1 }
     chat_sessions               = { session_ttl_days = 0.5 }
     point_in_time_recovery_days = 0
@@ -111,12 +113,13 @@ run "words_that_mean_nothing" {
     token_claims           = { user = "two words" }
     table_encryption       = { type = "ROT13" }
     function_defaults      = { log_level = "LOUD" }
+    functions              = { pet_store = { log_level = "loud" } }
     api_auth               = "password"
     alarms                 = { subscribers = { ops = { protocol = "pigeon", endpoint = "loft" } } }
     name_prefix            = "Agent State"
   }
 
-  expect_failures = [var.persistence, var.attach_access_to_roles, var.agent_profiles, var.agent_sessions, var.chat_sessions, var.token_claims, var.table_encryption, var.function_defaults, var.api_auth, var.alarms, var.name_prefix]
+  expect_failures = [var.persistence, var.attach_access_to_roles, var.agent_profiles, var.agent_sessions, var.chat_sessions, var.token_claims, var.table_encryption, var.function_defaults, var.functions, var.api_auth, var.alarms, var.name_prefix]
 }
 
 run "references_that_lead_nowhere" {
@@ -149,6 +152,16 @@ run "settings_that_contradict_each_other" {
   }
 
   expect_failures = [var.agent_sessions, var.table_encryption, var.function_defaults, var.alarms]
+}
+
+run "replies_over_http_without_a_key" {
+  command = plan
+
+  variables {
+    agent_sessions = { reply = { backend = "http", url = "https://agent.example.com" } }
+  }
+
+  expect_failures = [var.agent_sessions]
 }
 
 run "open_to_anybody_outside_of_local" {

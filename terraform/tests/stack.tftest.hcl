@@ -6,6 +6,8 @@ variables {
   environment     = "dev"
   aws_region      = "eu-north-1"
   lambda_manifest = "tests/fixtures/manifest.json"
+  # The others have a file of their own; each costs time in every run.
+  systems = ["agent_registry"]
 }
 
 run "the_defaults_suit_production" {
@@ -90,8 +92,8 @@ run "outputs_have_the_shape_that_the_commands_read" {
   }
 
   assert {
-    condition     = jsonencode(output.reply) == jsonencode({ backend = "echo", url = null, key_secret_arn = null, key_parameter_name = null })
-    error_message = "reply: ${jsonencode(output.reply)}"
+    condition     = output.reply == null
+    error_message = "Nobody replies where there are no agent sessions: ${jsonencode(output.reply)}"
   }
 
   assert {
