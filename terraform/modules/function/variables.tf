@@ -52,21 +52,6 @@ variable "function" {
   }
 
   validation {
-    condition     = contains(["arm64", "x86_64"], var.function.architecture)
-    error_message = "function.architecture is \"${var.function.architecture}\": Lambda runs arm64 and x86_64."
-  }
-
-  validation {
-    condition     = var.function.memory_megabytes >= 128 && var.function.memory_megabytes <= 10240 && floor(var.function.memory_megabytes) == var.function.memory_megabytes
-    error_message = "function.memory_megabytes is ${var.function.memory_megabytes}: Lambda gives 128 to 10240 whole megabytes and refuses anything else."
-  }
-
-  validation {
-    condition     = var.function.timeout_seconds >= 1 && var.function.timeout_seconds <= 900 && floor(var.function.timeout_seconds) == var.function.timeout_seconds
-    error_message = "function.timeout_seconds is ${var.function.timeout_seconds}: Lambda allows 1 to 900 whole seconds and refuses anything else."
-  }
-
-  validation {
     condition     = var.function.reserved_concurrency == null || try(var.function.reserved_concurrency >= 0 && floor(var.function.reserved_concurrency) == var.function.reserved_concurrency, false)
     error_message = "function.reserved_concurrency is ${coalesce(var.function.reserved_concurrency, -1)}: give a whole number from 0 (the function is stopped), or null for the account's shared pool."
   }

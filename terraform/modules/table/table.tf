@@ -52,8 +52,8 @@ resource "aws_dynamodb_table" "this" {
   }
 
   point_in_time_recovery {
-    enabled                 = var.table.point_in_time_recovery_days > 0
-    recovery_period_in_days = var.table.point_in_time_recovery_days > 0 ? var.table.point_in_time_recovery_days : null
+    enabled                 = var.table.point_in_time_recovery_days != 0
+    recovery_period_in_days = var.table.point_in_time_recovery_days != 0 ? var.table.point_in_time_recovery_days : null
   }
 
   # Always stated: a block that vanishes from the configuration would leave the old key in place.

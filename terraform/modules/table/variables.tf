@@ -84,16 +84,6 @@ variable "table" {
   }
 
   validation {
-    condition     = contains(["PAY_PER_REQUEST", "PROVISIONED"], var.table.billing_mode)
-    error_message = "table.billing_mode is \"${var.table.billing_mode}\": DynamoDB knows PAY_PER_REQUEST and PROVISIONED."
-  }
-
-  validation {
-    condition     = var.table.point_in_time_recovery_days == floor(var.table.point_in_time_recovery_days) && var.table.point_in_time_recovery_days >= 0 && var.table.point_in_time_recovery_days <= 35
-    error_message = "table.point_in_time_recovery_days is ${var.table.point_in_time_recovery_days}: DynamoDB keeps 1 to 35 whole days and refuses any other window (0 switches recovery off)."
-  }
-
-  validation {
     condition     = var.table.ttl == null || can(regex("^.{1,255}$", var.table.ttl.attribute))
     error_message = "table.ttl.attribute is \"${try(var.table.ttl.attribute, "")}\": DynamoDB wants a name of 1 to 255 characters, also to switch expiry off."
   }

@@ -23,56 +23,6 @@ run "name_with_a_space" {
   expect_failures = [var.function]
 }
 
-run "unknown_architecture" {
-  command = plan
-
-  variables {
-    function = { name = "agents", architecture = "riscv" }
-  }
-
-  expect_failures = [var.function]
-}
-
-run "memory_too_small" {
-  command = plan
-
-  variables {
-    function = { name = "agents", memory_megabytes = 64 }
-  }
-
-  expect_failures = [var.function]
-}
-
-run "memory_too_big" {
-  command = plan
-
-  variables {
-    function = { name = "agents", memory_megabytes = 20480 }
-  }
-
-  expect_failures = [var.function]
-}
-
-run "timeout_of_zero" {
-  command = plan
-
-  variables {
-    function = { name = "agents", timeout_seconds = 0 }
-  }
-
-  expect_failures = [var.function]
-}
-
-run "timeout_over_a_quarter_of_an_hour" {
-  command = plan
-
-  variables {
-    function = { name = "agents", timeout_seconds = 901 }
-  }
-
-  expect_failures = [var.function]
-}
-
 run "reserved_concurrency_below_zero" {
   command = plan
 

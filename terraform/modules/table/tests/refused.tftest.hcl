@@ -162,20 +162,6 @@ run "attributes_without_include" {
   expect_failures = [var.table]
 }
 
-run "unknown_billing_mode" {
-  command = plan
-
-  variables {
-    table = {
-      name         = "Agents"
-      hash_key     = { name = "agentId", type = "S" }
-      billing_mode = "FREE"
-    }
-  }
-
-  expect_failures = [var.table]
-}
-
 run "provisioned_without_capacity" {
   command = plan
 
@@ -250,48 +236,6 @@ run "on_demand_index_with_capacity" {
   }
 
   expect_failures = [aws_dynamodb_table.this]
-}
-
-run "recovery_window_of_36_days" {
-  command = plan
-
-  variables {
-    table = {
-      name                        = "Agents"
-      hash_key                    = { name = "agentId", type = "S" }
-      point_in_time_recovery_days = 36
-    }
-  }
-
-  expect_failures = [var.table]
-}
-
-run "recovery_window_below_zero" {
-  command = plan
-
-  variables {
-    table = {
-      name                        = "Agents"
-      hash_key                    = { name = "agentId", type = "S" }
-      point_in_time_recovery_days = -1
-    }
-  }
-
-  expect_failures = [var.table]
-}
-
-run "recovery_window_of_half_a_day" {
-  command = plan
-
-  variables {
-    table = {
-      name                        = "Agents"
-      hash_key                    = { name = "agentId", type = "S" }
-      point_in_time_recovery_days = 0.5
-    }
-  }
-
-  expect_failures = [var.table]
 }
 
 run "ttl_without_attribute" {
