@@ -14,7 +14,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -85,7 +85,13 @@ def _modules(source: Path, system: str) -> dict[str, bytes]:
 
 def _stripped(file: Path) -> str:
     # A checkout may turn line ends into CRLF; the zip must not depend on that.
-    return strip_source.strip(file.read_bytes().replace(b"\r\n", b"\n").decode())
+    return _strip(file.read_bytes().replace(b"\r\n", b"\n").decode())
+
+
+@cache
+def _strip(text: str) -> str:
+    """Once for all the systems that share a module."""
+    return strip_source.strip(text)
 
 
 def _bundled(system: str, modules: dict[str, bytes]) -> dict[str, bytes]:
@@ -97,8 +103,10 @@ def _bundled(system: str, modules: dict[str, bytes]) -> dict[str, bytes]:
     }
 
 
-def _imported(text: str) -> Iterator[str]:
+@cache
+def _imported(text: str) -> tuple[str, ...]:
     """Every module that the source may import, with the packages that hold it; also names that may be modules."""
+    found: dict[str, None] = {}
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
@@ -108,7 +116,8 @@ def _imported(text: str) -> Iterator[str]:
             continue
         for name in names:
             parts = name.split(".")
-            yield from (".".join(parts[:length]) for length in range(1, len(parts) + 1))
+            found |= dict.fromkeys(".".join(parts[:length]) for length in range(1, len(parts) + 1))
+    return tuple(found)
 
 
 def _third_party(requirements: Path, architecture: str) -> dict[str, bytes]:

@@ -77,7 +77,7 @@ def step(title: str) -> Iterator[Progress]:
 
 def ask(question: str) -> str:
     """What a person types; "" where nobody can."""
-    err.print(question, end=" ")
+    err.print(question, end=" ", markup=False)
     try:
         return input().strip()
     except EOFError:

@@ -1,5 +1,6 @@
 """Destroys an environment's stack: `python -m scripts.destroy --env NAME`."""
 
+import sys
 from typing import Annotated, Any
 
 import typer
@@ -17,6 +18,8 @@ def main(
 ) -> None:
     """Destroy everything that the environment's stack made. Tables under deletion protection are refused."""
     with stack.exclusive(env):
+        if confirm or not sys.stdin.isatty():
+            _require_name(env, confirm)
         stack.build()
         opened = stack.open_stack(env)
         stack.initialise(opened)
@@ -25,7 +28,11 @@ def main(
         count = stack.summary(opened)["delete"]
         try:
             if changes:
-                _require_confirmation(env, opened.place, confirm, f"{count} resources and all data in their tables")
+                if not confirm:
+                    err.print(
+                        f"This deletes {count} resources and all data in their tables in [bold]{opened.place}[/bold]."
+                    )
+                    _require_name(env, ask(f"Type the environment's name ({env}) to go on:"))
                 stack.apply(opened, "terraform destroy")
         finally:
             opened.plan_file.unlink(missing_ok=True)
@@ -37,17 +44,14 @@ def main(
         out.print(f"{env}: nothing to destroy")
 
 
-def _require_confirmation(env: str, place: str, confirm: str, what: str) -> None:
-    if not confirm:
-        err.print(f"This deletes {what} in [bold]{place}[/bold].")
-        confirm = ask(f"Type the environment's name ({env}) to go on:")
-    if not confirm:
+def _require_name(env: str, given: str) -> None:
+    if not given:
         raise CommandError(
             "nothing was destroyed: the environment's name was not given.",
             f"Run `make destroy ENV={env} CONFIRM={env}` where nobody can type it.",
         )
-    if confirm != env:
-        raise CommandError(f"nothing was destroyed: {confirm!r} is not {env!r}.")
+    if given != env:
+        raise CommandError(f"nothing was destroyed: {given!r} is not {env!r}.")
 
 
 def _refuse_protected_tables(opened: Stack) -> None:

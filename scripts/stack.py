@@ -76,6 +76,7 @@ def _terraform(environment: Environment, root: Path) -> Terraform:
 @contextmanager
 def exclusive(name: str) -> Iterator[None]:
     """One command at a time may change an environment from this checkout."""
+    environments.load(name)  # nothing is built or left behind for one that is not there
     directory = paths.BUILD / name
     directory.mkdir(parents=True, exist_ok=True)
     with (directory / "lock").open("a+") as lock:

@@ -65,7 +65,7 @@ def test_the_environment_is_unknown(checkout: Checkout, verb: str) -> None:
 
 @pytest.mark.parametrize("verb", ["plan", "apply", "verify", "destroy"])
 def test_there_are_no_credentials(checkout: Checkout, verb: str, tmp_path: Path) -> None:
-    ended = checkout.make(verb, "ENV=dev", HOME=str(tmp_path), AWS_EC2_METADATA_DISABLED="true")
+    ended = checkout.make(verb, "ENV=dev", "CONFIRM=dev", HOME=str(tmp_path), AWS_EC2_METADATA_DISABLED="true")
     refused(ended, "no AWS credentials for environment 'dev'", "aws sso login")
 
 
