@@ -3,7 +3,7 @@
 SHELL  := /bin/sh
 PYTHON ?= python3
 ENV    := local
-CHECKOV := checkov==3.3.30
+SCANNERS := checkov==3.3.30 tf-nag==0.1.6
 RUN    := .venv/bin/python -m scripts
 
 .DEFAULT_GOAL := help
@@ -80,7 +80,7 @@ lock: .venv/made ## Lock the dependencies of pyproject.toml anew
 	@.venv/bin/python -m venv .build/lock && .build/lock/bin/pip install --quiet 'uv>=0.9'
 	@$(COMPILE) pyproject.toml -o requirements/run.txt
 	@$(COMPILE) pyproject.toml --extra test --extra bench -c requirements/run.txt -o requirements/test.txt
-	@echo '$(CHECKOV)' | $(COMPILE) - -o requirements/scan.txt
+	@printf '%s\n' $(SCANNERS) | $(COMPILE) - -o requirements/scan.txt
 
 clean: down ## Remove everything that was generated
 	@rm -rf .build .venv .venv-scan
@@ -109,7 +109,7 @@ PIP := -m pip install -qq --disable-pip-version-check --require-hashes
 
 # checkov pins its own boto3, so it lives apart.
 .venv-scan/installed: requirements/scan.txt | .venv/made
-	@echo "installing the locked scanner" >&2
+	@echo "installing the locked scanners" >&2
 	@rm -rf .venv-scan && .venv/bin/python -m venv .venv-scan
 	@.venv-scan/bin/python $(PIP) -r requirements/scan.txt
 	@touch $@
