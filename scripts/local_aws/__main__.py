@@ -9,7 +9,7 @@ import threading
 from pathlib import Path
 
 from scripts.local_aws.errors import LocalAwsError
-from scripts.local_aws.settings import HOST, Settings, default_api_port, default_port
+from scripts.local_aws.settings import HOST, Settings, default_api_port, default_index_backfill_seconds, default_port
 
 
 def _arguments(argv: list[str] | None) -> argparse.Namespace:
@@ -28,6 +28,13 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
         metavar="SECONDS,SECONDS",
         help="waits before the retries of asynchronous invocations; on AWS 60,120 (default: %(default)s)",
     )
+    parser.add_argument(
+        "--index-backfill",
+        type=float,
+        default=default_index_backfill_seconds(),
+        metavar="SECONDS",
+        help="how long a new index of an existing table is being filled (default: %(default)s)",
+    )
     return parser.parse_args(argv)
 
 
@@ -41,6 +48,7 @@ def main(argv: list[str] | None = None) -> int:
         init_timeout=options.init_timeout,
         account_concurrency=options.account_concurrency,
         async_retry_delays=tuple(float(delay) for delay in options.async_retry_delays.split(",") if delay),
+        index_backfill_seconds=options.index_backfill,
     )
     finished = threading.Event()
     for name in (signal.SIGINT, signal.SIGTERM):

@@ -2,6 +2,7 @@
 
 GET  /_local/health
 GET  /_local/environments
+GET  /_local/index-changes                                every index that UpdateTable added, changed or removed
 GET  /_local/iam                                          every decision about functions' calls, with counts
 POST /_local/functions/<name>/replace-environments        the next invocation is a cold start
 """
@@ -12,6 +13,7 @@ import datetime
 import os
 import re
 
+from scripts.local_aws import dynamodb_indexes
 from scripts.local_aws.environments import Fleet
 from scripts.local_aws.roles import Roles
 from scripts.local_aws.settings import ACCOUNT_ID, Settings
@@ -34,6 +36,8 @@ class LocalEndpoints:
             return 200, self.health()
         if method == "GET" and path == "/_local/environments":
             return 200, {"environments": self._fleet.describe()}
+        if method == "GET" and path == "/_local/index-changes":
+            return 200, {"changes": list(dynamodb_indexes.changes)}
         if method == "GET" and path == "/_local/iam":
             return 200, {"decisions": self._roles.decisions.list()}
         replace = _REPLACE.match(path)

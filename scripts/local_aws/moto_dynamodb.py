@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from scripts.local_aws import dynamodb_strictness, dynamodb_tables
+from scripts.local_aws import dynamodb_indexes, dynamodb_strictness, dynamodb_tables
 from scripts.local_aws.invocation import caller_access_key
 from scripts.local_aws.moto_patch import replace
 from scripts.local_aws.roles import Roles, Session
@@ -189,8 +189,11 @@ def _checked(handler: Any, tokens: dynamodb_strictness.Tokens, call: Callable[[]
 
     try:
         dynamodb_strictness.check(action, parameters, lambda name: _moto_table(name, region), read)
+        dynamodb_indexes.check(action, parameters, _moto_table(parameters.get("TableName", ""), region))
     except dynamodb_strictness.InvalidError as error:
         return _error(400, "ValidationException", str(error), "com.amazon.coral.validate")
+    except dynamodb_indexes.LimitExceededError as error:
+        return _error(400, "LimitExceededException", str(error), "com.amazonaws.dynamodb.v20120810")
     if action != "TransactWriteItems":
         return call()
     seen = tokens.seen(region, parameters)
@@ -205,11 +208,12 @@ def _checked(handler: Any, tokens: dynamodb_strictness.Tokens, call: Callable[[]
     return answer
 
 
-def install(roles: Roles) -> None:
+def install(roles: Roles, index_backfill_seconds: float = 0.0) -> None:
     """Patches moto. Once a process."""
     from moto.dynamodb.responses import DynamoHandler
 
     dynamodb_tables.install()
+    dynamodb_indexes.install(index_backfill_seconds)
     # moto takes equal keys of different tables for duplicates; dynamodb_strictness knows better.
     DynamoHandler._contains_duplicates = staticmethod(lambda _keys: False)
     tokens = dynamodb_strictness.Tokens()

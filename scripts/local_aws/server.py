@@ -51,7 +51,7 @@ class LocalAws:
         roles = Roles()
         self._invoker = Invoker(self.settings, roles, self._guardian)
         moto_lambda.install(self._invoker)
-        moto_dynamodb.install(roles)
+        moto_dynamodb.install(roles, self.settings.index_backfill_seconds)
         moto_autoscaling.install()
         local = LocalEndpoints(self.settings, (self.port, self.api_port), self._invoker.fleet, roles)
         self._aws.RequestHandlerClass = make_handler(moto_application(), self._invoker, local)

@@ -19,6 +19,10 @@ def default_port() -> int:
     return int(os.environ.get("LOCAL_AWS_PORT", DEFAULT_PORT))
 
 
+def default_index_backfill_seconds() -> float:
+    return float(os.environ.get("LOCAL_AWS_INDEX_BACKFILL_SECONDS", "0"))
+
+
 def default_api_port() -> int:
     return int(os.environ.get("LOCAL_AWS_API_PORT", DEFAULT_API_PORT))
 
@@ -35,6 +39,8 @@ class Settings:
     account_concurrency: int = 1000
     # Lambda waits one minute, then two: nobody waits for that at a desk.
     async_retry_delays: tuple[float, ...] = (1.0, 2.0)
+    # How long a new index of an existing table is being filled.
+    index_backfill_seconds: float = 0.0
 
     @property
     def endpoint_url(self) -> str:
