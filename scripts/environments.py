@@ -60,8 +60,13 @@ def load(name: str) -> Environment:
             f"There are: {', '.join(known)}. To add one, copy {shown(paths.ENVIRONMENTS / 'dev.toml')} "
             f"to {name if _NAME.fullmatch(name) else 'NAME'}.toml beside it.",
         )
+    return parse(name, file, file.read_text())
+
+
+def parse(name: str, file: Path, text: str) -> Environment:
+    """The environment that the text of its file states. Raises CommandError for anything that a person must mend."""
     try:
-        stated = tomllib.loads(file.read_text())
+        stated = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise CommandError(f"{shown(file)} is not valid TOML: {error}.", "Mend that line.") from error
     _check(stated, file)
