@@ -7,7 +7,7 @@ SCANNERS := checkov==3.3.30 tf-nag==0.1.6
 RUN    := .venv/bin/python -m scripts
 
 .DEFAULT_GOAL := help
-.PHONY: help up down status logs build bootstrap plan apply verify env gateway-target gateway-tools destroy test lint format bench-cold lock clean
+.PHONY: help up down status logs build bootstrap plan apply verify env gateway-target gateway-tools destroy comment fetch-bundle ci test lint format bench-cold lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -51,6 +51,17 @@ gateway-target: .venv/run ## Offer the pets' tools at an AgentCore Gateway: ENV=
 
 destroy: .venv/run ## Destroy the stack, after asking for its name: ENV=<name> [CONFIRM=<name>]
 	@$(RUN).destroy --env '$(ENV)' $(if $(CONFIRM),--confirm '$(CONFIRM)')
+
+# --- a pipeline on GitHub: docs/pipeline.md ------------------------------------------------------------------------
+
+comment: .venv/run ## Show every plan under .build/ in one comment: PR=<number> [REPOSITORY=owner/name] [COMMIT=sha] [EXPECT="…"] [DRY_RUN=1]
+	@$(RUN).comment --pr '$(PR)' $(if $(REPOSITORY),--repository '$(REPOSITORY)') $(if $(COMMIT),--commit '$(COMMIT)') $(if $(EXPECT),--expect '$(EXPECT)') $(if $(DRY_RUN),--dry-run)
+
+fetch-bundle: .venv/run ## Get the plan that was reviewed for a merged commit: ENV=<name> COMMIT=<sha> [REPOSITORY=owner/name]
+	@$(RUN).fetch_bundle --env '$(ENV)' --commit '$(COMMIT)' $(if $(REPOSITORY),--repository '$(REPOSITORY)')
+
+ci: ## Prove the project as CI does: with its optional parts installed, so that no test is skipped
+	@.ci/run
 
 # --- the project itself --------------------------------------------------------------------------------------------
 
