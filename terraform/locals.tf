@@ -51,7 +51,7 @@ locals {
   table_defaults = {
     point_in_time_recovery_days = var.enable_pitr ? var.point_in_time_recovery_days : 0
     deletion_protection         = var.deletion_protection
-    encryption                  = var.table_encryption
+    encryption                  = local.table_encryption
   }
 
   # How each function runs: the defaults, what its system needs, and what a person says of it.

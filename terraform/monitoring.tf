@@ -21,7 +21,7 @@ resource "aws_sns_topic_policy" "alarms" {
   arn = aws_sns_topic.alarms[0].arn
   policy = jsonencode({
     Version = "2012-10-17"
-    Statement = [
+    Statement = concat(local.failed_backup_statements, [
       {
         Sid       = "AlarmsOfThisAccount"
         Effect    = "Allow"
@@ -30,7 +30,7 @@ resource "aws_sns_topic_policy" "alarms" {
         Resource  = "arn:${data.aws_partition.current.partition}:sns:${data.aws_region.current.id}:${data.aws_caller_identity.current.account_id}:${local.names.topic}"
         Condition = { StringEquals = { "aws:SourceAccount" = data.aws_caller_identity.current.account_id } }
       },
-    ]
+    ])
   })
 }
 

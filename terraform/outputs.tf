@@ -68,3 +68,24 @@ output "verification" {
 locals {
   api = one([for api in module.http_api : { id = api.id, url = api.url, auth = var.api_auth }])
 }
+
+output "backup" {
+  description = "The backups' vault and the ids of plan and role; null without backups."
+  value       = one([for made in module.backup : { vault_name = made.vault_name, vault_arn = made.vault_arn, plan_id = made.plan_id, role_arn = made.role_arn }])
+
+  # Not with the variable: the tables depend on it by way of their key.
+  precondition {
+    condition     = length(setsubtract(try(var.backup.exclude, []), keys(local.system_tables))) == 0
+    error_message = "backup.exclude: there is no table ${join(", ", setsubtract(try(var.backup.exclude, []), keys(local.system_tables)))}, so it would be backed up all the same. Use some of: ${join(", ", keys(local.system_tables))}."
+  }
+}
+
+output "table_kms_key_arn" {
+  description = "The key that encrypts the tables; null where AWS's own does."
+  value       = local.table_encryption.kms_key_arn
+}
+
+output "dynamodb_vpc_endpoint" {
+  description = "The endpoint to DynamoDB: its id, and the prefix list for egress rules of security groups; null without one."
+  value       = one([for made in module.dynamodb_vpc_endpoint : { id = made.id, prefix_list_id = made.prefix_list_id }])
+}

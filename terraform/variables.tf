@@ -395,7 +395,11 @@ variable "table_encryption" {
     Encryption at rest of all tables.
 
     - `type`: `AWS_OWNED` (free), `AWS_MANAGED` (the account's `aws/dynamodb` key) or `CUSTOMER_MANAGED`.
-    - `kms_key_arn`: the key, with `CUSTOMER_MANAGED`.
+    - `kms_key_arn`: the key, with `CUSTOMER_MANAGED`; or
+    - `create_kms_key`: makes one (`{}` suffices), which the tables' users need no permission for: `rotation_days`,
+      `deletion_window_days`, `multi_region`, `administrator_arns` (who may change it; empty leaves that to IAM) and
+      `user_arns` (who else may use it, beside this stack's functions and backups; empty lets in whoever DynamoDB lets
+      in). Who applies must be among both, where they are stated.
   EOT
   nullable    = false
   default     = {}
@@ -403,6 +407,13 @@ variable "table_encryption" {
   type = object({
     type        = optional(string, "AWS_OWNED")
     kms_key_arn = optional(string)
+    create_kms_key = optional(object({
+      rotation_days        = optional(number, 365)
+      deletion_window_days = optional(number, 30)
+      multi_region         = optional(bool, false)
+      administrator_arns   = optional(set(string), [])
+      user_arns            = optional(set(string), [])
+    }))
   })
 
   validation {
@@ -411,8 +422,13 @@ variable "table_encryption" {
   }
 
   validation {
-    condition     = (var.table_encryption.type == "CUSTOMER_MANAGED") == can(regex("^arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/.+$", var.table_encryption.kms_key_arn))
-    error_message = "table_encryption: CUSTOMER_MANAGED needs kms_key_arn (arn:…:kms:<region>:<account>:key/<id>), the other types take none. Given: ${var.table_encryption.type} with ${coalesce(var.table_encryption.kms_key_arn, "null")}; DynamoDB would encrypt with another key than you expect."
+    condition     = var.table_encryption.type != "CUSTOMER_MANAGED" || (var.table_encryption.kms_key_arn == null ? var.table_encryption.create_kms_key != null : var.table_encryption.create_kms_key == null && can(regex("^arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/.+$", var.table_encryption.kms_key_arn)))
+    error_message = "table_encryption: CUSTOMER_MANAGED needs one of kms_key_arn (arn:…:kms:<region>:<account>:key/<id>) and create_kms_key. Given: ${coalesce(var.table_encryption.kms_key_arn, "null")}, and ${var.table_encryption.create_kms_key == null ? "no" : "a"} key to be made; DynamoDB would encrypt with another key than you expect."
+  }
+
+  validation {
+    condition     = var.table_encryption.type == "CUSTOMER_MANAGED" || (var.table_encryption.kms_key_arn == null && var.table_encryption.create_kms_key == null)
+    error_message = "table_encryption.type is ${var.table_encryption.type}, which takes neither kms_key_arn nor create_kms_key: DynamoDB would encrypt with another key than you expect. Set type = \"CUSTOMER_MANAGED\", or remove them."
   }
 }
 
@@ -674,5 +690,72 @@ variable "budgets" {
   validation {
     condition     = var.budgets.cold_start_milliseconds > 0 && var.budgets.query_milliseconds > 0
     error_message = "budgets are ${var.budgets.cold_start_milliseconds} and ${var.budgets.query_milliseconds} ms: nothing answers in no time, so verification would always fail."
+  }
+}
+
+# Backups, and the way to the tables
+
+variable "backup" {
+  description = <<-EOT
+    Backups of the tables by AWS Backup, in a vault of their own, beside point-in-time recovery; null for none.
+
+    - `name`: of vault, plan and role; null for `<name_prefix>-<environment>-backup`.
+    - `exclude`: tables that are left out, as `<system>.<table>`; the idempotency markers always are.
+    - `rules`: when, and how long they stay, by a name of your choice: `schedule` (`cron(…)`, in UTC),
+      `start_window_minutes`, `completion_window_minutes`, `delete_after_days` (null for never),
+      `cold_storage_after_days` (null for never), `copy_to_vault_arns` (vaults of other regions or accounts). Null for
+      daily backups that stay 35 days, and monthly ones that stay a year.
+    - `lock`: nobody deletes a backup before its time: `min_retention_days`, `max_retention_days`, and
+      `changeable_for_days`, after which nobody can take the lock off any more, AWS included. Leave that out first.
+    - `kms_key_arn`: key of the vault; null for the account's `aws/backup` key.
+    - `role_arn`: a role that makes the backups; null to make one.
+
+    Failed jobs are told to the topic of the alarms. Cold storage and copies need DynamoDB's advanced backup features,
+    which an account's region settings of AWS Backup opt into.
+  EOT
+  default     = null
+
+  type = object({
+    name    = optional(string)
+    exclude = optional(set(string), [])
+    rules = optional(map(object({
+      schedule                  = string
+      start_window_minutes      = optional(number)
+      completion_window_minutes = optional(number)
+      delete_after_days         = optional(number)
+      cold_storage_after_days   = optional(number)
+      copy_to_vault_arns        = optional(set(string))
+    })))
+    lock = optional(object({
+      min_retention_days  = optional(number, 7)
+      max_retention_days  = optional(number)
+      changeable_for_days = optional(number)
+    }))
+    kms_key_arn = optional(string)
+    role_arn    = optional(string)
+  })
+}
+
+variable "dynamodb_vpc_endpoint" {
+  description = <<-EOT
+    A gateway endpoint by which a VPC reaches the tables without the internet; null for none.
+
+    - `vpc_id`, `route_table_ids`: the VPC, and the route tables of the subnets that take this way.
+    - `other_table_arns`: tables that are not of this stack, which these subnets must still reach: the endpoint refuses
+      all that is not named, and a route table has one such endpoint only.
+    - `actions`: what may be done by this way; null for reading and writing items, and for asking what a table is.
+  EOT
+  default     = null
+
+  type = object({
+    vpc_id           = string
+    route_table_ids  = set(string)
+    other_table_arns = optional(set(string), [])
+    actions          = optional(set(string))
+  })
+
+  validation {
+    condition     = var.dynamodb_vpc_endpoint == null || length(var.systems) > 0
+    error_message = "dynamodb_vpc_endpoint leads to this stack's tables, and systems = [] has none: the endpoint would refuse everything. Remove it, or switch a system on."
   }
 }

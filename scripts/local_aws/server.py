@@ -39,7 +39,7 @@ class LocalAws:
         self._invoker: Invoker | None = None
 
     def start(self) -> None:
-        from scripts.local_aws import moto_autoscaling, moto_dynamodb, moto_lambda
+        from scripts.local_aws import moto_autoscaling, moto_backup, moto_dynamodb, moto_kms, moto_lambda
         from scripts.local_aws.aws_api import make_handler, moto_application
         from scripts.local_aws.guardian import Guardian
         from scripts.local_aws.http_api import HttpApis, make_api_handler
@@ -53,6 +53,8 @@ class LocalAws:
         moto_lambda.install(self._invoker)
         moto_dynamodb.install(roles, self.settings.index_backfill_seconds)
         moto_autoscaling.install()
+        moto_backup.install()
+        moto_kms.install()
         local = LocalEndpoints(self.settings, (self.port, self.api_port), self._invoker.fleet, roles)
         self._aws.RequestHandlerClass = make_handler(moto_application(), self._invoker, local)
         self._api.RequestHandlerClass = make_api_handler(HttpApis(self._invoker, roles))

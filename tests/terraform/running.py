@@ -14,12 +14,19 @@ from moto.core.config import default_user_config
 from moto.moto_api._internal import moto_api_backend
 from moto.server import ThreadedMotoServer
 
-from scripts.local_aws import moto_autoscaling
+from scripts.local_aws import moto_autoscaling, moto_backup, moto_kms
 from scripts.terraform_cli import binary, plugin_dir
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 ROOTS = ("terraform", "terraform/bootstrap")
-MODULES = ("terraform/modules/table", "terraform/modules/function", "terraform/modules/http_api")
+MODULES = (
+    "terraform/modules/backup",
+    "terraform/modules/function",
+    "terraform/modules/http_api",
+    "terraform/modules/kms_key",
+    "terraform/modules/table",
+    "terraform/modules/vpc_endpoint",
+)
 REGION = "us-east-1"
 
 
@@ -83,6 +90,8 @@ def drop_backend(root: Path) -> None:
 def empty_aws() -> Iterator[dict[str, str]]:
     """An AWS in this process with nothing in it: the environment with which clients find it."""
     moto_autoscaling.install()
+    moto_backup.install()
+    moto_kms.install()
     # Functions answer without running: nothing here needs what they do, and moto would run them in Docker.
     default_user_config["lambda"] = {"use_docker": False}
     # What a failed test left there would fail the next.

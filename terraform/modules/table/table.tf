@@ -12,7 +12,8 @@ locals {
     [for name, index in var.table.indexes : name if try(index.hash_key.name == index.range_key.name, false)],
   )
 
-  customer_key = var.table.encryption.type == "CUSTOMER_MANAGED"
+  # A key whose own policy lets its users in needs no statement; one that is yet to be made would hide whole policies.
+  customer_key = var.table.encryption.type == "CUSTOMER_MANAGED" && !var.table.encryption.granted_by_key
 }
 
 resource "aws_dynamodb_table" "this" {

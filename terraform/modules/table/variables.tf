@@ -14,6 +14,7 @@ variable "table" {
     - `ttl`: attribute holding the expiry in epoch seconds. To stop expiry keep the attribute and set
       `enabled = false`: DynamoDB wants its name to switch it off, and the provider ignores a block that vanished.
     - `encryption`: `AWS_OWNED` (free), `AWS_MANAGED` (`aws/dynamodb` key) or `CUSTOMER_MANAGED` with `kms_key_arn`.
+      `granted_by_key`: the key's own policy lets its users in (as module `kms_key` does), so no document names the key.
     - `stream_view_type`: `KEYS_ONLY`, `NEW_IMAGE`, `OLD_IMAGE` or `NEW_AND_OLD_IMAGES`; null for no stream.
     - `deletion_protection`: DynamoDB then refuses to delete the table, whoever asks.
     - `table_class`: `STANDARD` or `STANDARD_INFREQUENT_ACCESS`.
@@ -50,7 +51,7 @@ variable "table" {
 
     point_in_time_recovery_days = optional(number, 35)
     ttl                         = optional(object({ attribute = string, enabled = optional(bool, true) }))
-    encryption                  = optional(object({ type = optional(string, "AWS_OWNED"), kms_key_arn = optional(string) }), {})
+    encryption                  = optional(object({ type = optional(string, "AWS_OWNED"), kms_key_arn = optional(string), granted_by_key = optional(bool, false) }), {})
     stream_view_type            = optional(string)
     deletion_protection         = optional(bool, true)
     table_class                 = optional(string, "STANDARD")

@@ -1,0 +1,45 @@
+# Backups by AWS Backup: a vault, a plan, and the tables that it covers.
+
+locals {
+  # By `<system>.<table>`; the markers of idempotency live a day, and are of no use afterwards.
+  system_tables = merge([
+    for name, system in local.systems : { for logical, table in system.tables : "${name}.${logical}" => table if logical != "idempotency" }
+  ]...)
+  backed_up = { for key, table in local.system_tables : key => table.arn if var.backup != null && !contains(try(var.backup.exclude, []), key) }
+
+  backup_name = coalesce(try(var.backup.name, null), "${local.name}-backup")
+}
+
+module "backup" {
+  source = "./modules/backup"
+  count  = length(local.backed_up) > 0 ? 1 : 0
+
+  backup = merge(
+    { for setting, value in { rules = var.backup.rules } : setting => value if value != null },
+    {
+      name                     = local.backup_name
+      table_arns               = values(local.backed_up)
+      lock                     = var.backup.lock
+      kms_key_arn              = var.backup.kms_key_arn
+      table_kms_key_arns       = var.table_encryption.kms_key_arn[*]
+      role_arn                 = var.backup.role_arn
+      role_path                = var.function_defaults.role_path
+      permissions_boundary_arn = var.function_defaults.permissions_boundary_arn
+      failure_topic_arns       = local.alarm_topic_arns
+    },
+  )
+}
+
+locals {
+  # EventBridge tells of failed jobs, so it has to be let into the topic.
+  failed_backup_statements = [
+    for name in [local.backup_name] : {
+      Sid       = "FailedBackups"
+      Effect    = "Allow"
+      Principal = { Service = "events.amazonaws.com" }
+      Action    = "sns:Publish"
+      Resource  = "arn:${data.aws_partition.current.partition}:sns:${data.aws_region.current.id}:${data.aws_caller_identity.current.account_id}:${local.names.topic}"
+      Condition = { ArnLike = { "aws:SourceArn" = "arn:${data.aws_partition.current.partition}:events:${data.aws_region.current.id}:${data.aws_caller_identity.current.account_id}:rule/${name}-failed-*" } }
+    } if length(local.backed_up) > 0
+  ]
+}
