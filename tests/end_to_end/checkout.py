@@ -38,7 +38,9 @@ class Checkout(NamedTuple):
     @property
     def environment(self) -> dict[str, str]:
         inherited = {
-            name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "MAKE", "MFLAGS"))
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("AWS_", "GITHUB_", "MAKE", "MFLAGS"))
         }
         return inherited | {"LOCAL_AWS_PORT": str(self.port), "LOCAL_AWS_API_PORT": str(self.api_port)}
 

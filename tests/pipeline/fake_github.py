@@ -32,12 +32,13 @@ class FakeGitHub:
         self.requests: list[str] = []
         self.page_size = 100
 
-    def comment(self, login: str | None, body: str) -> dict[str, Any]:
+    def comment(self, login: str | None, body: str, issue: int = 12) -> dict[str, Any]:
         made = {
             "id": len(self.comments) + 1,
+            "issue": issue,
             "user": login and {"login": login},
             "body": body,
-            "html_url": f"https://github.test/{REPOSITORY}/pull/12#issuecomment-{len(self.comments) + 1}",
+            "html_url": f"https://github.test/{REPOSITORY}/pull/{issue}#issuecomment-{len(self.comments) + 1}",
         }
         self.comments.append(made)
         return made
@@ -90,10 +91,11 @@ class FakeGitHub:
         rest = path.removeprefix(f"/repos/{REPOSITORY}")
         if rest == path:
             return 404, {"message": "Not Found"}
-        if method == "GET" and rest == "/issues/12/comments":
-            return 200, self.comments
-        if method == "POST" and rest == "/issues/12/comments":
-            return 201, self.comment(BOT, body["body"])
+        if found := re.fullmatch(r"/issues/(\d+)/comments", rest):
+            issue = int(found[1])
+            if method == "POST":
+                return 201, self.comment(BOT, body["body"], issue)
+            return 200, [comment for comment in self.comments if comment["issue"] == issue]
         if (found := re.fullmatch(r"/issues/comments/(\d+)", rest)) and method == "PATCH":
             (comment,) = [comment for comment in self.comments if comment["id"] == int(found[1])]
             comment["body"] = body["body"]
