@@ -12,6 +12,19 @@ def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
         yield engine
 
 
+# How an event is read has nothing to do with the engine behind: all kinds are sent to one, one kind to all.
+EVERY_KIND_ON, EVERYWHERE = "memory", "http"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items[:] = [item for item in items if not _is_repeated(item)]
+
+
+def _is_repeated(item: pytest.Item) -> bool:
+    given = item.callspec.params if hasattr(item, "callspec") else {}
+    return given.get("engine", EVERY_KIND_ON) != EVERY_KIND_ON and given.get("kind", EVERYWHERE) != EVERYWHERE
+
+
 @pytest.fixture(params=["rest", "http", "http_1", "url"])
 def kind(request: pytest.FixtureRequest) -> str:
     """The kind of event that reaches the function."""
