@@ -64,17 +64,19 @@ class Runner:
 
     def _job(self, title: str, settings: dict[str, Any], seen: dict[str, Any], place: dict[str, Any]) -> dict[str, Any]:
         result: dict[str, Any] = {"result": SUCCESS, "outputs": {}}
-        matrix = settings.get("strategy", {}).get("matrix", {}).get("include")
+        strategy = settings.get("strategy", {})
+        matrix = strategy.get("matrix", {}).get("include")
         for chosen in value(matrix, seen) if matrix else [{}]:
             here = {**seen, "matrix": chosen}
-            self.note(f"\n=== {title} {chosen.get('name', '')}")
+            self.note(f"\n=== {title}: {value(settings.get('name', ''), here)}")
             if "uses" in settings:
                 handed = {name: value(text, here) for name, text in settings["with"].items()}
                 called = Path(settings["uses"]).stem
-                result["result"] = self._play(called, {"github": here["github"], "inputs": handed}, place)
+                one = {"result": self._play(called, {"github": here["github"], "inputs": handed}, place), "outputs": {}}
             else:
-                result = self._steps(title, settings, here, place)
-            if result["result"] == FAILURE:
+                one = self._steps(title, settings, here, place)
+            result = one if result["result"] == SUCCESS else result
+            if result["result"] == FAILURE and strategy.get("fail-fast", True):
                 break
         return result
 
