@@ -7,7 +7,7 @@ SCANNERS := checkov==3.3.30 tf-nag==0.1.6
 RUN    := .venv/bin/python -m scripts
 
 .DEFAULT_GOAL := help
-.PHONY: help up down status logs build bootstrap plan apply verify env gateway-target gateway-tools destroy comment fetch-bundle ci test lint format bench-cold lock clean
+.PHONY: help up down status logs build bootstrap plan apply verify env gateway-target gateway-tools destroy comment fetch-bundle ci test lint format docs validate-ahead bench-cold lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -80,6 +80,12 @@ format: .venv/test ## Format Python and Terraform
 
 gateway-tools: .venv/run ## Make the schema of the gateway's tools anew from lambda_src/pet_store/openapi.yaml
 	@$(RUN).gateway_tools
+
+docs: .venv/test ## Make the reference in Terraform's READMEs anew from the code: [CHECK=1]
+	@$(RUN).docs $(if $(CHECK),--check)
+
+validate-ahead: .venv/run ## Validate the Terraform code under the newest provider: [VERSION='>= 5.100']
+	@$(RUN).validate_ahead $(if $(VERSION),--version '$(VERSION)')
 
 bench-cold: .venv/test ## Measure cold starts beside boto3 and Powertools
 	@$(RUN).bench_cold

@@ -41,16 +41,6 @@ def test_lock_files_are_complete_and_the_same() -> None:
         assert f'constraints = "{wanted[1]}"' in locks[0]
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_readme_names_every_input_and_output(module: str) -> None:
-    directory = REPOSITORY / module
-    readme = (directory / "README.md").read_text()
-    for file, kind in (("variables.tf", "variable"), ("outputs.tf", "output")):
-        declared = re.findall(rf'^{kind} "(\w+)"', (directory / file).read_text(), flags=re.MULTILINE)
-        assert declared
-        assert [name for name in declared if f"`{name}`" not in readme] == []
-
-
 def test_a_table_is_one_resource() -> None:
     """Copies of it would drift apart, and a flag that moves a table between them would recreate it."""
     found = [

@@ -9,10 +9,12 @@ variable "function" {
       0 stops the function.
     - `environment`, `environment_kms_key_arn`: variables, and the key they are encrypted with (default: Lambda's own).
     - `alias`: the alias that callers use; it points to the version published last.
-    - `snap_start`: start from a snapshot taken at publication. Not together with provisioned concurrency.
+    - `snap_start`: start from a snapshot taken at publication, with Python 3.12 or newer. Not together with provisioned
+      concurrency.
     - `provisioned_concurrency`: environments kept ready on the alias; 0 for none.
-    - `tracing`: X-Ray traces. `json_logging`: JSON log format with its levels; null for text.
-    - `dead_letter_arn`: SQS queue or SNS topic for asynchronous invocations that failed.
+    - `tracing`: X-Ray traces. `json_logging`: JSON log format with its levels; null for text. With a system level above
+      `INFO` Lambda writes no REPORT lines.
+    - `dead_letter_arn`: standard SQS queue or SNS topic for asynchronous invocations that failed.
     - `vpc`: subnets and security groups to run in. Without a NAT or endpoints it then reaches no AWS service.
     - `code_signing_config_arn`: refuse code that was not signed.
     - `log_retention_days`, `log_kms_key_arn`: of the log group.

@@ -19,7 +19,7 @@ variable "table" {
     - `deletion_protection`: DynamoDB then refuses to delete the table, whoever asks.
     - `table_class`: `STANDARD` or `STANDARD_INFREQUENT_ACCESS`.
     - `tags`: tags of the table.
-    - `adopt`: the table exists and its caller imports it. A plan that would have to replace it is refused.
+    - `adopt`: the table exists and its caller imports it (`import` blocks stand in root modules). A plan that would have to replace it is refused.
   EOT
   nullable    = false
 
