@@ -4,6 +4,9 @@ locals {
   monitored = length(var.systems) > 0 && var.alarms.enabled
   own_topic = local.monitored && var.alarms.topic_arn == null ? 1 : 0
 
+  # Built from the name to be known in the plan, as the topic's policy is.
+  topic_arn = "arn:${data.aws_partition.current.partition}:sns:${data.aws_region.current.id}:${data.aws_caller_identity.current.account_id}:${local.names.topic}"
+
   alarm_topic_arns = local.own_topic == 1 ? aws_sns_topic.alarms[*].arn : var.alarms.topic_arn[*]
 }
 
@@ -21,16 +24,24 @@ resource "aws_sns_topic_policy" "alarms" {
   arn = aws_sns_topic.alarms[0].arn
   policy = jsonencode({
     Version = "2012-10-17"
-    Statement = concat(local.failed_backup_statements, [
+    Statement = concat([
       {
         Sid       = "AlarmsOfThisAccount"
         Effect    = "Allow"
         Principal = { Service = "cloudwatch.amazonaws.com" }
         Action    = "sns:Publish"
-        Resource  = "arn:${data.aws_partition.current.partition}:sns:${data.aws_region.current.id}:${data.aws_caller_identity.current.account_id}:${local.names.topic}"
+        Resource  = local.topic_arn
         Condition = { StringEquals = { "aws:SourceAccount" = data.aws_caller_identity.current.account_id } }
       },
-    ])
+      {
+        Sid       = "OnlyOverTLS"
+        Effect    = "Deny"
+        Principal = "*"
+        Action    = "sns:Publish"
+        Resource  = local.topic_arn
+        Condition = { Bool = { "aws:SecureTransport" = "false" } }
+      },
+    ], local.failed_backup_statements)
   })
 }
 

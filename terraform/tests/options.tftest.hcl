@@ -20,7 +20,7 @@ run "nothing_unless_asked_for" {
   }
 
   assert {
-    condition     = length(jsondecode(aws_sns_topic_policy.alarms[0].policy).Statement) == 1
+    condition     = !strcontains(aws_sns_topic_policy.alarms[0].policy, "events.amazonaws.com")
     error_message = "Where nothing is backed up, nobody tells of it: ${aws_sns_topic_policy.alarms[0].policy}"
   }
 }

@@ -1,4 +1,5 @@
-"""checkov finds nothing, in the code or in a plan, but what is excepted in the code with its reason."""
+"""checkov and tf-nag find nothing, in the code or in a plan, but what is excepted with its reason: for checkov beside
+the code, for tf-nag in terraform/tf-nag.json."""
 
 import json
 import re
@@ -12,54 +13,106 @@ import pytest
 from tests.terraform.running import REPOSITORY, Terraform, copy_code, drop_backend, empty_aws
 
 CHECKOV = REPOSITORY / ".venv-scan" / "bin" / "checkov"
+TF_NAG = REPOSITORY / ".venv-scan" / "bin" / "tf-nag"
+TF_NAG_EXCEPTIONS = REPOSITORY / "terraform" / "tf-nag.json"
 EXCEPTION = re.compile(r"^ *#checkov:skip=(\w+):(.*)$", flags=re.MULTILINE)
+STACK = {"environment": "dev", "lambda_manifest": "tests/fixtures/manifest.json"}
+PLANS = {
+    "plan.json": STACK,
+    "options.json": STACK
+    | {
+        "systems": ["agent_registry"],
+        "table_encryption": {"type": "CUSTOMER_MANAGED", "create_kms_key": {}},
+        "backup": {
+            "lock": {"max_retention_days": 400},
+            "rules": {
+                "daily": {
+                    "schedule": "cron(0 5 * * ? *)",
+                    "delete_after_days": 35,
+                    "copy_to_vault_arns": ["arn:aws:backup:eu-west-1:210987654321:backup-vault:copies"],
+                }
+            },
+        },
+        "dynamodb_vpc_endpoint": {"vpc_id": "vpc-0a1b2c3d", "route_table_ids": ["rtb-0a1b2c3d"]},
+    },
+}
 
-installed = pytest.mark.skipif(not CHECKOV.exists(), reason="checkov is not installed: `make test` makes .venv-scan")
+installed = pytest.mark.skipif(not CHECKOV.exists(), reason="no scanners are installed: `make test` makes .venv-scan")
 
 
 @pytest.fixture(scope="module")
 def code(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the Terraform code with a plan of its defaults, as JSON, beside it."""
+    """A copy of the Terraform code with plans as JSON beside it: of the defaults, and with the options switched on."""
     copy = copy_code(tmp_path_factory.mktemp("scan") / "checkout")
+    # Examples are applied in the tests, and nowhere else.
+    for examples in copy.glob("terraform/modules/*/examples"):
+        shutil.rmtree(examples)
     planned = copy_code(tmp_path_factory.mktemp("plan") / "checkout") / "terraform"
     drop_backend(planned)
-    variables = {"environment": "dev", "lambda_manifest": "tests/fixtures/manifest.json"}
-    (planned / "test.auto.tfvars.json").write_text(json.dumps(variables))
     with empty_aws() as environment:
         terraform = Terraform(planned, planned / ".terraform", environment)
         terraform.init()
-        terraform.run("plan", "-out=tfplan")
-        (copy / "plan.json").write_text(json.dumps(terraform.show("tfplan")))
+        for name, variables in PLANS.items():
+            (planned / "test.auto.tfvars.json").write_text(json.dumps(variables))
+            terraform.run("plan", "-out=tfplan")
+            (copy / name).write_text(json.dumps(terraform.show("tfplan")))
     return copy
 
 
-@installed
-def test_the_code_is_clean(code: Path) -> None:
-    report = _scan_code(code / "terraform")
-    assert _failed(report) == []
-    assert report["summary"]["passed"] > 30, "a scan that sees nothing proves nothing"
-
-
-@installed
-def test_the_plan_is_clean(code: Path) -> None:
-    """The plan has the values that the code only computes."""
-    report = _scan_plan(code, "--repo-root-for-plan-enrichment", str(code / "terraform"))
-    assert _failed(report) == []
-    assert report["summary"]["passed"] > 50, "a scan that sees nothing proves nothing"
-
-
-@installed
-def test_every_exception_is_needed(code: Path, tmp_path: Path) -> None:
-    """Without the exceptions exactly those checks fail: none is left over, and the scan does find things."""
-    excepted = set()
-    bare = tmp_path / "terraform"
+@pytest.fixture(scope="module")
+def unexcused(code: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What checkov finds in the code without its exceptions, whose lines are left empty."""
+    bare = tmp_path_factory.mktemp("bare") / "terraform"
     shutil.copytree(code / "terraform", bare)
     for file in bare.rglob("*.tf"):
-        text = file.read_text()
-        excepted |= {check for check, _ in EXCEPTION.findall(text)}
-        file.write_text(EXCEPTION.sub("", text))
-    found = {check for check, *_ in _failed(_scan_code(bare)) + _failed(_scan_plan(code))}
-    assert found == excepted
+        file.write_text(EXCEPTION.sub("", file.read_text()))
+    return _scan_code(bare)
+
+
+@installed
+def test_the_code_is_clean(code: Path, unexcused: dict[str, Any]) -> None:
+    """What checkov finds is excepted in the block where it finds it."""
+    for check in unexcused["results"]["failed_checks"]:
+        first, last = check["file_line_range"]
+        block = (code / "terraform" / check["file_path"].lstrip("/")).read_text().splitlines()[first - 1 : last]
+        assert f"checkov:skip={check['check_id']}:" in "\n".join(block), check["check_name"]
+    assert unexcused["summary"]["passed"] > 30, "a scan that sees nothing proves nothing"
+
+
+@installed
+def test_the_plans_are_clean(code: Path) -> None:
+    """A plan has the values that the code only computes."""
+    report = _scan_plans(code, "--repo-root-for-plan-enrichment", str(code / "terraform"))
+    assert _failed(report) == []
+    assert report["summary"]["passed"] > 350, "a scan that sees nothing proves nothing"
+    assert any("aws_kms_key" in check["resource"] for check in report["results"]["passed_checks"])
+
+
+@installed
+def test_every_exception_is_needed(code: Path, unexcused: dict[str, Any]) -> None:
+    """Without the exceptions exactly those checks fail: none is left over, and the scan does find things."""
+    texts = [file.read_text() for file in (code / "terraform").rglob("*.tf")]
+    excepted = {check for text in texts for check, _ in EXCEPTION.findall(text)}
+    assert {check for check, *_ in _failed(unexcused) + _failed(_scan_plans(code))} == excepted
+
+
+@installed
+@pytest.mark.parametrize("plan", PLANS)
+def test_tf_nag_finds_nothing_but_what_is_excepted(code: Path, plan: str) -> None:
+    found = _tf_nag(code / plan, "--suppressions", str(TF_NAG_EXCEPTIONS), "--fail-on", "warn")
+    assert [f"{one['rule_id']} {one['address']}: {one['message']}" for one in found if not one["suppression"]] == []
+
+
+@installed
+def test_every_exception_of_tf_nag_is_needed_and_says_why(code: Path) -> None:
+    """Rule by rule and address by address: an exception that nothing needs would hide what comes."""
+    found = [one for plan in PLANS for one in _tf_nag(code / plan)]
+    for exception in json.loads(TF_NAG_EXCEPTIONS.read_text())["suppressions"]:
+        assert len(exception["reason"].split()) > 5
+        for resource in exception["resources"]:
+            assert [
+                one for one in found if (one["rule_id"], True) == (exception["id"], one["address"].endswith(resource))
+            ]
 
 
 def test_every_exception_says_why() -> None:
@@ -73,8 +126,16 @@ def _scan_code(directory: Path) -> dict[str, Any]:
     return _checkov(directory.parent, "--directory", str(directory), "--framework", "terraform")
 
 
-def _scan_plan(directory: Path, *arguments: str) -> dict[str, Any]:
-    return _checkov(directory, "--file", "plan.json", "--framework", "terraform_plan", *arguments)
+def _scan_plans(directory: Path, *arguments: str) -> dict[str, Any]:
+    return _checkov(directory, "--file", *PLANS, "--framework", "terraform_plan", *arguments)
+
+
+def _tf_nag(plan: Path, *arguments: str) -> list[dict[str, Any]]:
+    command = [str(TF_NAG), "scan", "--plan-json", str(plan), "--format", "json", *arguments]
+    answer = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert answer.returncode in (0, 1), answer.stderr
+    found: list[dict[str, Any]] = json.loads(answer.stdout)
+    return found
 
 
 def _checkov(directory: Path, *arguments: str) -> dict[str, Any]:
