@@ -1,10 +1,7 @@
 # Agents that offer work, and what is said to them: found by job, city, tag and price, each time by a Query.
 
 locals {
-  agent_profiles_on                = contains(var.systems, "agent_profiles") ? 1 : 0
-  agent_profiles_job_gsi           = "job-index"
-  agent_profiles_location_gsi      = "location-index"
-  agent_profiles_conversations_gsi = "agent-conversations-index"
+  agent_profiles_on = contains(var.systems, "agent_profiles") ? 1 : 0
 
   # What all three tables share, and what their indexes have each; on-demand tables take no numbers.
   agent_profiles_provisioned = var.agent_profiles.capacity.billing_mode == "PROVISIONED"
@@ -27,40 +24,56 @@ locals {
       } if local.agent_profiles_provisioned
     ])
   }
+
+  agent_profiles_tables = {
+    "agent_profiles.profiles" = merge(local.agent_profiles_capacity, {
+      hash_key = { name = "id", type = "S" }
+
+      indexes = {
+        "job-index"      = merge(local.agent_profiles_index_capacity, { hash_key = { name = "job", type = "S" } })
+        "location-index" = merge(local.agent_profiles_index_capacity, { hash_key = { name = "location_city", type = "S" } })
+      }
+    })
+
+    # By job, city, tag and price, cheapest first: an item for each way to find a profile, which changes with it in one
+    # transaction. The two indexes above serve other applications, and records that older ones wrote.
+    "agent_profiles.match" = merge(local.agent_profiles_capacity, {
+      hash_key  = { name = "entry", type = "S" }
+      range_key = { name = "position", type = "S" }
+    })
+
+    "agent_profiles.conversations" = merge(local.agent_profiles_capacity, {
+      hash_key  = { name = "conversation_id", type = "S" }
+      range_key = { name = "timestamp", type = "S" }
+
+      indexes = {
+        "agent-conversations-index" = merge(local.agent_profiles_index_capacity, {
+          hash_key  = { name = "agent_id", type = "S" }
+          range_key = { name = "timestamp", type = "S" }
+        })
+      }
+    })
+  }
 }
 
 module "agent_profiles_table" {
-  source = "./modules/table"
-  count  = local.agent_profiles_on
+  source    = "./modules/table"
+  count     = local.agent_profiles_on
+  providers = { aws = aws.tables }
 
-  table = merge(local.table_defaults, local.agent_profiles_capacity, {
-    name     = var.agent_profiles.profiles_table_name
-    adopt    = length(local.adopted["agent_profiles.profiles_table_name"]) > 0
-    hash_key = { name = "id", type = "S" }
-
-    indexes = {
-      (local.agent_profiles_job_gsi)      = merge(local.agent_profiles_index_capacity, { hash_key = { name = "job", type = "S" } })
-      (local.agent_profiles_location_gsi) = merge(local.agent_profiles_index_capacity, { hash_key = { name = "location_city", type = "S" } })
-    }
-  })
+  table = local.tables["agent_profiles.profiles"]
 
   alarms = merge(local.table_alarms, {
     system_error_operations = ["GetItem", "BatchGetItem", "PutItem", "Query", "Scan", "TransactWriteItems"]
   })
 }
 
-# By job, city, tag and price, cheapest first: an item for each way to find a profile, which changes with it in one
-# transaction. The two indexes above serve other applications, and records that older ones wrote.
 module "agent_profiles_match_table" {
-  source = "./modules/table"
-  count  = local.agent_profiles_on
+  source    = "./modules/table"
+  count     = local.agent_profiles_on
+  providers = { aws = aws.tables }
 
-  table = merge(local.table_defaults, local.agent_profiles_capacity, {
-    name      = var.agent_profiles.match_table_name
-    adopt     = length(local.adopted["agent_profiles.match_table_name"]) > 0
-    hash_key  = { name = "entry", type = "S" }
-    range_key = { name = "position", type = "S" }
-  })
+  table = local.tables["agent_profiles.match"]
 
   alarms = merge(local.table_alarms, {
     system_error_operations = ["Query", "PutItem", "DeleteItem", "TransactWriteItems"]
@@ -68,22 +81,11 @@ module "agent_profiles_match_table" {
 }
 
 module "agent_conversations_table" {
-  source = "./modules/table"
-  count  = local.agent_profiles_on
+  source    = "./modules/table"
+  count     = local.agent_profiles_on
+  providers = { aws = aws.tables }
 
-  table = merge(local.table_defaults, local.agent_profiles_capacity, {
-    name      = var.agent_profiles.conversations_table_name
-    adopt     = length(local.adopted["agent_profiles.conversations_table_name"]) > 0
-    hash_key  = { name = "conversation_id", type = "S" }
-    range_key = { name = "timestamp", type = "S" }
-
-    indexes = {
-      (local.agent_profiles_conversations_gsi) = merge(local.agent_profiles_index_capacity, {
-        hash_key  = { name = "agent_id", type = "S" }
-        range_key = { name = "timestamp", type = "S" }
-      })
-    }
-  })
+  table = local.tables["agent_profiles.conversations"]
 
   alarms = merge(local.table_alarms, {
     system_error_operations = ["PutItem", "Query", "TransactWriteItems"]
@@ -102,9 +104,9 @@ module "agent_profiles_function" {
       PROFILE_TABLE_NAME             = module.agent_profiles_table[0].name
       MATCH_TABLE_NAME               = module.agent_profiles_match_table[0].name
       CONVERSATION_TABLE_NAME        = module.agent_conversations_table[0].name
-      JOB_INDEX_NAME                 = local.agent_profiles_job_gsi
-      LOCATION_INDEX_NAME            = local.agent_profiles_location_gsi
-      AGENT_CONVERSATIONS_INDEX_NAME = local.agent_profiles_conversations_gsi
+      JOB_INDEX_NAME                 = local.index_names["agent_profiles.profiles/job-index"].read
+      LOCATION_INDEX_NAME            = local.index_names["agent_profiles.profiles/location-index"].read
+      AGENT_CONVERSATIONS_INDEX_NAME = local.index_names["agent_profiles.conversations/agent-conversations-index"].read
     })
   })
 
@@ -121,8 +123,8 @@ module "agent_profiles_function" {
       ProfilesByJobAndCity = {
         actions = ["dynamodb:Query"]
         resources = [
-          module.agent_profiles_table[0].index_arns[local.agent_profiles_job_gsi],
-          module.agent_profiles_table[0].index_arns[local.agent_profiles_location_gsi],
+          for name in concat(local.index_names["agent_profiles.profiles/job-index"].all, local.index_names["agent_profiles.profiles/location-index"].all) :
+          module.agent_profiles_table[0].index_arns[name]
         ]
       }
       ProfilesByEntry = {
@@ -135,7 +137,7 @@ module "agent_profiles_function" {
       }
       ConversationsByAgent = {
         actions   = ["dynamodb:Query"]
-        resources = [module.agent_conversations_table[0].index_arns[local.agent_profiles_conversations_gsi]]
+        resources = [for name in local.index_names["agent_profiles.conversations/agent-conversations-index"].all : module.agent_conversations_table[0].index_arns[name]]
       }
     },
     local.idempotency_statements,

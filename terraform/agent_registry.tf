@@ -1,30 +1,32 @@
 # Agents register themselves; others find them by capability: a Query on one sparse index, at any number of agents.
 
 locals {
-  agent_registry_on             = contains(var.systems, "agent_registry") ? 1 : 0
-  agent_registry_capability_gsi = "CapabilityIndex"
+  agent_registry_on = contains(var.systems, "agent_registry") ? 1 : 0
+
+  agent_registry_tables = {
+    "agent_registry.agents" = {
+      hash_key = { name = "agentId", type = "S" }
+      # The lease is the ttl: an agent that does not register again in time is gone.
+      ttl = { attribute = "ttl" }
+
+      indexes = {
+        # One entry for each capability of an agent; the agents themselves have no `capability` and stay out.
+        "CapabilityIndex" = {
+          hash_key        = { name = "capability", type = "S" }
+          range_key       = { name = "capabilityOf", type = "S" }
+          projection_type = "KEYS_ONLY"
+        }
+      }
+    }
+  }
 }
 
 module "agent_registry_table" {
-  source = "./modules/table"
-  count  = local.agent_registry_on
+  source    = "./modules/table"
+  count     = local.agent_registry_on
+  providers = { aws = aws.tables }
 
-  table = merge(local.table_defaults, {
-    name     = var.agent_registry.table_name
-    adopt    = length(local.adopted["agent_registry.table_name"]) > 0
-    hash_key = { name = "agentId", type = "S" }
-    # The lease is the ttl: an agent that does not register again in time is gone.
-    ttl = { attribute = "ttl" }
-
-    indexes = {
-      # One entry for each capability of an agent; the agents themselves have no `capability` and stay out.
-      (local.agent_registry_capability_gsi) = {
-        hash_key        = { name = "capability", type = "S" }
-        range_key       = { name = "capabilityOf", type = "S" }
-        projection_type = "KEYS_ONLY"
-      }
-    }
-  })
+  table = local.tables["agent_registry.agents"]
 
   alarms = merge(local.table_alarms, {
     system_error_operations = ["GetItem", "BatchGetItem", "PutItem", "DeleteItem", "Query", "TransactWriteItems"]
@@ -41,7 +43,7 @@ module "agent_registry_function" {
 
     environment = merge(local.function_environment.agent_registry, local.idempotency_environment, {
       AGENT_REGISTRY_TABLE_NAME = module.agent_registry_table[0].name
-      CAPABILITY_INDEX_NAME     = local.agent_registry_capability_gsi
+      CAPABILITY_INDEX_NAME     = local.index_names["agent_registry.agents/CapabilityIndex"].read
     })
   })
 
@@ -57,7 +59,7 @@ module "agent_registry_function" {
       }
       AgentsByCapability = {
         actions   = ["dynamodb:Query"]
-        resources = [module.agent_registry_table[0].index_arns[local.agent_registry_capability_gsi]]
+        resources = [for name in local.index_names["agent_registry.agents/CapabilityIndex"].all : module.agent_registry_table[0].index_arns[name]]
       }
     },
     local.idempotency_statements,

@@ -1,31 +1,49 @@
 # Sessions and messages of an AI agent's users, many tenants in the same tables.
 
 locals {
-  agent_sessions_on              = contains(var.systems, "agent_sessions") ? 1 : 0
-  agent_sessions_tenant_user_gsi = "TenantUserIndex"
-  agent_messages_session_gsi     = "SessionTimestampIndex"
-  agent_messages_tenant_gsi      = "TenantTimestampIndex"
+  agent_sessions_on = contains(var.systems, "agent_sessions") ? 1 : 0
 
   agent_sessions_key_parameter_arn = var.agent_sessions.reply.key_parameter_name == null ? null : "arn:${data.aws_partition.current.partition}:ssm:${data.aws_region.current.id}:${data.aws_caller_identity.current.account_id}:parameter/${trimprefix(coalesce(var.agent_sessions.reply.key_parameter_name, "-"), "/")}"
+
+  agent_sessions_tables = {
+    "agent_sessions.sessions" = {
+      hash_key  = { name = "id", type = "S" }
+      range_key = { name = "tenantId", type = "S" }
+
+      indexes = {
+        "TenantUserIndex" = {
+          hash_key  = { name = "tenantId", type = "S" }
+          range_key = { name = "userId", type = "S" }
+        }
+      }
+    }
+
+    "agent_sessions.messages" = {
+      hash_key = { name = "id", type = "S" }
+      # Old messages expire; the sessions stay.
+      ttl = { attribute = "ttl" }
+
+      indexes = {
+        "SessionTimestampIndex" = {
+          hash_key  = { name = "sessionId", type = "S" }
+          range_key = { name = "timestamp", type = "S" }
+        }
+        # For others' reports over a tenant; no route reads it.
+        "TenantTimestampIndex" = {
+          hash_key  = { name = "tenantId", type = "S" }
+          range_key = { name = "timestamp", type = "S" }
+        }
+      }
+    }
+  }
 }
 
 module "agent_sessions_table" {
-  source = "./modules/table"
-  count  = local.agent_sessions_on
+  source    = "./modules/table"
+  count     = local.agent_sessions_on
+  providers = { aws = aws.tables }
 
-  table = merge(local.table_defaults, {
-    name      = var.agent_sessions.sessions_table_name
-    adopt     = length(local.adopted["agent_sessions.sessions_table_name"]) > 0
-    hash_key  = { name = "id", type = "S" }
-    range_key = { name = "tenantId", type = "S" }
-
-    indexes = {
-      (local.agent_sessions_tenant_user_gsi) = {
-        hash_key  = { name = "tenantId", type = "S" }
-        range_key = { name = "userId", type = "S" }
-      }
-    }
-  })
+  table = local.tables["agent_sessions.sessions"]
 
   alarms = merge(local.table_alarms, {
     system_error_operations = ["GetItem", "BatchGetItem", "Query", "PutItem", "UpdateItem", "DeleteItem", "BatchWriteItem", "TransactWriteItems"]
@@ -33,28 +51,11 @@ module "agent_sessions_table" {
 }
 
 module "agent_messages_table" {
-  source = "./modules/table"
-  count  = local.agent_sessions_on
+  source    = "./modules/table"
+  count     = local.agent_sessions_on
+  providers = { aws = aws.tables }
 
-  table = merge(local.table_defaults, {
-    name     = var.agent_sessions.messages_table_name
-    adopt    = length(local.adopted["agent_sessions.messages_table_name"]) > 0
-    hash_key = { name = "id", type = "S" }
-    # Old messages expire; the sessions stay.
-    ttl = { attribute = "ttl" }
-
-    indexes = {
-      (local.agent_messages_session_gsi) = {
-        hash_key  = { name = "sessionId", type = "S" }
-        range_key = { name = "timestamp", type = "S" }
-      }
-      # For others' reports over a tenant; no route reads it.
-      (local.agent_messages_tenant_gsi) = {
-        hash_key  = { name = "tenantId", type = "S" }
-        range_key = { name = "timestamp", type = "S" }
-      }
-    }
-  })
+  table = local.tables["agent_sessions.messages"]
 
   alarms = merge(local.table_alarms, {
     system_error_operations = ["GetItem", "Query", "PutItem", "BatchWriteItem", "TransactWriteItems"]
@@ -74,10 +75,10 @@ module "agent_sessions_function" {
       {
         DYNAMODB_SESSIONS_TABLE      = module.agent_sessions_table[0].name
         DYNAMODB_MESSAGES_TABLE      = module.agent_messages_table[0].name
-        TENANT_USER_INDEX_NAME       = local.agent_sessions_tenant_user_gsi
-        SESSION_TIMESTAMP_INDEX_NAME = local.agent_messages_session_gsi
+        TENANT_USER_INDEX_NAME       = local.index_names["agent_sessions.sessions/TenantUserIndex"].read
+        SESSION_TIMESTAMP_INDEX_NAME = local.index_names["agent_sessions.messages/SessionTimestampIndex"].read
         MESSAGE_TTL_DAYS             = tostring(var.agent_sessions.message_ttl_days)
-        POINT_IN_TIME_RECOVERY_DAYS  = tostring(local.table_defaults.point_in_time_recovery_days)
+        POINT_IN_TIME_RECOVERY_DAYS  = tostring(max([for table in keys(local.agent_sessions_tables) : local.tables[table].point_in_time_recovery_days]...))
         REPLY_BACKEND                = var.agent_sessions.reply.backend
         API_SERVER_TIMEOUT_SECONDS   = tostring(var.agent_sessions.reply.timeout_seconds)
         TENANT_CLAIM                 = var.token_claims.tenant
@@ -106,7 +107,7 @@ module "agent_sessions_function" {
       }
       SessionsByTenantAndUser = {
         actions   = ["dynamodb:Query"]
-        resources = [module.agent_sessions_table[0].index_arns[local.agent_sessions_tenant_user_gsi]]
+        resources = [for name in local.index_names["agent_sessions.sessions/TenantUserIndex"].all : module.agent_sessions_table[0].index_arns[name]]
       }
       Messages = {
         actions   = ["dynamodb:BatchWriteItem", "dynamodb:GetItem", "dynamodb:PutItem"]
@@ -114,7 +115,7 @@ module "agent_sessions_function" {
       }
       MessagesBySession = {
         actions   = ["dynamodb:Query"]
-        resources = [module.agent_messages_table[0].index_arns[local.agent_messages_session_gsi]]
+        resources = [for name in local.index_names["agent_sessions.messages/SessionTimestampIndex"].all : module.agent_messages_table[0].index_arns[name]]
       }
     },
     { for sid in ["ReplyKeySecret"] : sid => {

@@ -1,28 +1,30 @@
 # Chat sessions with their messages in one table, a session's items in one partition.
 
 locals {
-  chat_sessions_on       = contains(var.systems, "chat_sessions") ? 1 : 0
-  chat_sessions_user_gsi = "UserSessionsIndex"
+  chat_sessions_on = contains(var.systems, "chat_sessions") ? 1 : 0
+
+  chat_sessions_tables = {
+    "chat_sessions.sessions" = {
+      hash_key  = { name = "PK", type = "S" }
+      range_key = { name = "SK", type = "S" }
+      ttl       = { attribute = "ttl" }
+
+      indexes = {
+        "UserSessionsIndex" = {
+          hash_key  = { name = "GSI1PK", type = "S" }
+          range_key = { name = "GSI1SK", type = "S" }
+        }
+      }
+    }
+  }
 }
 
 module "chat_sessions_table" {
-  source = "./modules/table"
-  count  = local.chat_sessions_on
+  source    = "./modules/table"
+  count     = local.chat_sessions_on
+  providers = { aws = aws.tables }
 
-  table = merge(local.table_defaults, {
-    name      = local.chat_sessions_table_name
-    adopt     = length(local.adopted["chat_sessions.table_name"]) > 0
-    hash_key  = { name = "PK", type = "S" }
-    range_key = { name = "SK", type = "S" }
-    ttl       = { attribute = "ttl" }
-
-    indexes = {
-      (local.chat_sessions_user_gsi) = {
-        hash_key  = { name = "GSI1PK", type = "S" }
-        range_key = { name = "GSI1SK", type = "S" }
-      }
-    }
-  })
+  table = local.tables["chat_sessions.sessions"]
 
   alarms = merge(local.table_alarms, {
     system_error_operations = ["GetItem", "BatchGetItem", "Query", "PutItem", "UpdateItem", "DeleteItem", "BatchWriteItem", "TransactWriteItems"]
@@ -42,7 +44,7 @@ module "chat_sessions_function" {
       local.idempotency_environment,
       {
         DYNAMODB_TABLE_NAME      = module.chat_sessions_table[0].name
-        USER_SESSIONS_INDEX_NAME = local.chat_sessions_user_gsi
+        USER_SESSIONS_INDEX_NAME = local.index_names["chat_sessions.sessions/UserSessionsIndex"].read
         SESSION_TTL_DAYS         = tostring(var.chat_sessions.session_ttl_days)
         SESSION_TTL_BASE         = var.chat_sessions.session_ttl_base
         USER_CLAIM               = var.token_claims.user
@@ -64,7 +66,7 @@ module "chat_sessions_function" {
       }
       SessionsByUser = {
         actions   = ["dynamodb:Query"]
-        resources = [module.chat_sessions_table[0].index_arns[local.chat_sessions_user_gsi]]
+        resources = [for name in local.index_names["chat_sessions.sessions/UserSessionsIndex"].all : module.chat_sessions_table[0].index_arns[name]]
       }
     },
     local.idempotency_statements,

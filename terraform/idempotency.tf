@@ -1,18 +1,23 @@
 # One table for all systems: a create leaves a marker here, in the transaction that writes its item, so that a retry with
 # the same Idempotency-Key returns the first answer.
 
-module "idempotency_table" {
-  source = "./modules/table"
-  count  = length(local.idempotent_systems) > 0 ? 1 : 0
+locals {
+  idempotency_tables = {
+    "idempotency.markers" = {
+      hash_key = { name = "id", type = "S" }
+      ttl      = { attribute = "ttl" }
+      # Markers live a day and are of no use afterwards: there is nothing to restore.
+      point_in_time_recovery_days = 0
+    }
+  }
+}
 
-  table = merge(local.table_defaults, {
-    name     = local.names.idempotency_table
-    adopt    = length(local.adopted["idempotency.table_name"]) > 0
-    hash_key = { name = "id", type = "S" }
-    ttl      = { attribute = "ttl" }
-    # Markers live a day and are of no use afterwards: there is nothing to restore.
-    point_in_time_recovery_days = 0
-  })
+module "idempotency_table" {
+  source    = "./modules/table"
+  count     = length(local.idempotent_systems) > 0 ? 1 : 0
+  providers = { aws = aws.tables }
+
+  table = local.tables["idempotency.markers"]
 
   alarms = merge(local.table_alarms, { system_error_operations = ["GetItem", "TransactWriteItems"] })
 }

@@ -5,6 +5,9 @@ locals {
   # The systems that are switched on: function, and tables by logical name.
   systems = merge(local.agent_profiles, local.agent_registry, local.agent_sessions, local.chat_sessions, local.pet_store)
 
+  # Of everything; tables get them stated one by one (providers.tf).
+  tags = merge({ Project = var.name_prefix, Environment = var.environment, ManagedBy = "terraform" }, var.tags)
+
   # Every name is made here.
   name = "${var.name_prefix}-${var.environment}"
   names = {
@@ -20,17 +23,17 @@ locals {
   # The chat sessions' users know their table's name as `table_name`.
   chat_sessions_table_name = coalesce(var.table_name, var.chat_sessions.table_name)
 
-  # Every table's name, by the variable that says it.
+  # Every table's name, by system and what it is called there, and the variable that says it.
   table_names = {
-    "agent_profiles.profiles_table_name"      = var.agent_profiles.profiles_table_name
-    "agent_profiles.conversations_table_name" = var.agent_profiles.conversations_table_name
-    "agent_profiles.match_table_name"         = var.agent_profiles.match_table_name
-    "agent_registry.table_name"               = var.agent_registry.table_name
-    "agent_sessions.sessions_table_name"      = var.agent_sessions.sessions_table_name
-    "agent_sessions.messages_table_name"      = var.agent_sessions.messages_table_name
-    "chat_sessions.table_name"                = local.chat_sessions_table_name
-    "idempotency.table_name"                  = local.names.idempotency_table
-    "pet_store.table_name"                    = var.pet_store.table_name
+    "agent_profiles.profiles"      = { name = var.agent_profiles.profiles_table_name, variable = "agent_profiles.profiles_table_name" }
+    "agent_profiles.conversations" = { name = var.agent_profiles.conversations_table_name, variable = "agent_profiles.conversations_table_name" }
+    "agent_profiles.match"         = { name = var.agent_profiles.match_table_name, variable = "agent_profiles.match_table_name" }
+    "agent_registry.agents"        = { name = var.agent_registry.table_name, variable = "agent_registry.table_name" }
+    "agent_sessions.sessions"      = { name = var.agent_sessions.sessions_table_name, variable = "agent_sessions.sessions_table_name" }
+    "agent_sessions.messages"      = { name = var.agent_sessions.messages_table_name, variable = "agent_sessions.messages_table_name" }
+    "chat_sessions.sessions"       = { name = local.chat_sessions_table_name, variable = "chat_sessions.table_name" }
+    "idempotency.markers"          = { name = local.names.idempotency_table, variable = "idempotency.table_name" }
+    "pet_store.pets"               = { name = var.pet_store.table_name, variable = "pet_store.table_name" }
   }
 
   openapi = { for system in local.known_systems : system => "${path.module}/../lambda_src/${system}/openapi.yaml" }
@@ -46,13 +49,6 @@ locals {
   }
 
   persistence = { for system in local.known_systems : system => lookup(var.persistence, system, "dynamodb") }
-
-  # What all tables have in common, unless a system says otherwise.
-  table_defaults = {
-    point_in_time_recovery_days = var.enable_pitr ? var.point_in_time_recovery_days : 0
-    deletion_protection         = var.deletion_protection
-    encryption                  = local.table_encryption
-  }
 
   # How each function runs: the defaults, what its system needs, and what a person says of it.
   function_settings = {

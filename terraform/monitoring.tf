@@ -73,7 +73,7 @@ resource "aws_cloudwatch_metric_alarm" "user_errors" {
 }
 
 locals {
-  tables = merge([for system in values(local.systems) : { for table in values(system.tables) : table.name => table.declared }]...)
+  declared_tables = merge([for system in values(local.systems) : { for table in values(system.tables) : table.name => table.declared }]...)
 
   api_widgets = [
     for api in module.http_api : {
@@ -101,7 +101,7 @@ locals {
   ]
 
   table_widgets = [
-    for name, table in local.tables : {
+    for name, table in local.declared_tables : {
       title = name
       metrics = concat(
         [for metric in ["ConsumedReadCapacityUnits", "ConsumedWriteCapacityUnits", "ReadThrottleEvents", "WriteThrottleEvents"] : ["AWS/DynamoDB", metric, "TableName", name, { stat = "Sum" }]],

@@ -23,6 +23,11 @@ output "systems" {
   }
 }
 
+output "extra_tables" {
+  description = "ARNs of the tables that belong to no system, by name; null without any."
+  value       = length(module.extra_table) == 0 ? null : { for name, table in module.extra_table : name => table.arn }
+}
+
 output "parameters" {
   description = "Names of the SSM parameters that publish what was made, by what they hold, for example `agent_registry/tables/agents`."
   value       = { for key, parameter in aws_ssm_parameter.published : key => parameter.name }

@@ -1,26 +1,28 @@
 # Pets with consecutive ids, for people and for a chatbot's tools.
 
 locals {
-  pet_store_on             = contains(var.systems, "pet_store") ? 1 : 0
-  pet_store_type_price_gsi = "type-price-index"
+  pet_store_on = contains(var.systems, "pet_store") ? 1 : 0
+
+  pet_store_tables = {
+    "pet_store.pets" = {
+      hash_key = { name = "id", type = "N" }
+
+      indexes = {
+        "type-price-index" = {
+          hash_key  = { name = "type", type = "S" }
+          range_key = { name = "price", type = "N" }
+        }
+      }
+    }
+  }
 }
 
 module "pet_store_table" {
-  source = "./modules/table"
-  count  = local.pet_store_on
+  source    = "./modules/table"
+  count     = local.pet_store_on
+  providers = { aws = aws.tables }
 
-  table = merge(local.table_defaults, {
-    name     = var.pet_store.table_name
-    adopt    = length(local.adopted["pet_store.table_name"]) > 0
-    hash_key = { name = "id", type = "N" }
-
-    indexes = {
-      (local.pet_store_type_price_gsi) = {
-        hash_key  = { name = "type", type = "S" }
-        range_key = { name = "price", type = "N" }
-      }
-    }
-  })
+  table = local.tables["pet_store.pets"]
 
   alarms = merge(local.table_alarms, {
     system_error_operations = ["GetItem", "BatchGetItem", "PutItem", "UpdateItem", "Query", "TransactWriteItems"]
@@ -37,7 +39,7 @@ module "pet_store_function" {
 
     environment = merge(local.function_environment.pet_store, local.idempotency_environment, {
       PET_STORE_TABLE_NAME  = module.pet_store_table[0].name
-      TYPE_PRICE_INDEX_NAME = local.pet_store_type_price_gsi
+      TYPE_PRICE_INDEX_NAME = local.index_names["pet_store.pets/type-price-index"].read
       SEED                  = tostring(var.pet_store.seed)
     })
   })
@@ -53,7 +55,7 @@ module "pet_store_function" {
       }
       PetsByTypeAndPrice = {
         actions   = ["dynamodb:Query"]
-        resources = [module.pet_store_table[0].index_arns[local.pet_store_type_price_gsi]]
+        resources = [for name in local.index_names["pet_store.pets/type-price-index"].all : module.pet_store_table[0].index_arns[name]]
       }
     },
     local.idempotency_statements,

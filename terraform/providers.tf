@@ -3,8 +3,16 @@ provider "aws" {
   allowed_account_ids = var.aws_account_id[*]
 
   default_tags {
-    tags = merge({ Project = var.name_prefix, Environment = var.environment, ManagedBy = "terraform" }, var.tags)
+    tags = local.tags
   }
+}
+
+# For tables, which state all their tags: one that is taken over may keep just those that it has (own_tags_only), and a
+# provider's default tags know no exception.
+provider "aws" {
+  alias               = "tables"
+  region              = var.aws_region
+  allowed_account_ids = var.aws_account_id[*]
 }
 
 data "aws_partition" "current" {}

@@ -88,13 +88,13 @@ variable "systems" {
   }
 
   validation {
-    condition     = length(var.systems) == 0 || alltrue([for name in values(local.table_names) : can(regex("^[a-zA-Z0-9_.-]{3,255}$", name))])
-    error_message = "A table's name has 3 to 255 letters, digits, '_', '.' and '-'; DynamoDB refuses the table otherwise. Wrong: ${join(", ", [for variable, name in local.table_names : "${variable} = \"${name}\"" if !can(regex("^[a-zA-Z0-9_.-]{3,255}$", name))])}."
+    condition     = length(var.systems) == 0 || alltrue([for table in values(local.table_names) : can(regex("^[a-zA-Z0-9_.-]{3,255}$", table.name))])
+    error_message = "A table's name has 3 to 255 letters, digits, '_', '.' and '-'; DynamoDB refuses the table otherwise. Wrong: ${join(", ", [for table in values(local.table_names) : "${table.variable} = \"${table.name}\"" if !can(regex("^[a-zA-Z0-9_.-]{3,255}$", table.name))])}."
   }
 
   validation {
-    condition     = length(var.systems) == 0 || length(distinct(values(local.table_names))) == length(local.table_names)
-    error_message = "DynamoDB has one table of a name, and would refuse the second. The same: ${join(", ", [for variable, name in local.table_names : "${variable} = \"${name}\"" if length([for other in values(local.table_names) : other if other == name]) > 1])}."
+    condition     = length(var.systems) == 0 || length(distinct(values(local.table_names)[*].name)) == length(local.table_names)
+    error_message = "DynamoDB has one table of a name, and would refuse the second. The same: ${join(", ", [for table in values(local.table_names) : "${table.variable} = \"${table.name}\"" if length([for other in values(local.table_names) : other if other.name == table.name]) > 1])}."
   }
 }
 
@@ -439,8 +439,171 @@ variable "adopt_tables" {
   default     = []
 
   validation {
-    condition     = length(setsubtract(var.adopt_tables, values(local.tables_in_use))) == 0
-    error_message = "adopt_tables: this stack has no table ${join(", ", setsubtract(var.adopt_tables, values(local.tables_in_use)))}. Switch its system on (systems), and give the table's name to the variable that names it: ${join(", ", [for variable, name in local.tables_in_use : "${variable} = \"${name}\""])}."
+    condition     = length(setsubtract(var.adopt_tables, local.adoptable)) == 0
+    error_message = "adopt_tables: this stack has no table ${join(", ", setsubtract(var.adopt_tables, local.adoptable))}. Switch its system on (systems), and give the table's name to the variable that names it: ${join(", ", [for table in values(local.tables_in_use) : "${table.variable} = \"${table.name}\""])}. One that belongs to no system is described in extra_tables."
+  }
+}
+
+variable "tables" {
+  description = <<-EOT
+    Settings of single tables, which go before those of all tables and of their system. By system and table:
+    `agent_registry.agents`, `agent_profiles.profiles`, `.match` and `.conversations`, `agent_sessions.sessions` and
+    `.messages`, `pet_store.pets`, `chat_sessions.sessions`, `idempotency.markers`.
+
+    - `billing_mode`, `read_capacity`, `write_capacity`, `autoscaling`, `on_demand_throughput`,
+      `point_in_time_recovery_days`, `deletion_protection`, `encryption`, `ttl`, `stream_view_type`, `table_class`,
+      `contributor_insights`, `resource_policy`, `replicas`: as in module `table`. All can change in place.
+    - `indexes`: by name, what differs of an index of the system, or an index more (with its `hash_key`).
+    - `tags`: more tags of this table. `own_tags_only`: the table has these and no others.
+  EOT
+  nullable    = false
+  default     = {}
+
+  type = map(object({
+    billing_mode   = optional(string)
+    read_capacity  = optional(number)
+    write_capacity = optional(number)
+    autoscaling = optional(object({
+      read  = optional(object({ min = optional(number), max = number, target_percent = optional(number, 70) }))
+      write = optional(object({ min = optional(number), max = number, target_percent = optional(number, 70) }))
+    }))
+    on_demand_throughput = optional(object({ max_read_request_units = optional(number), max_write_request_units = optional(number) }))
+
+    point_in_time_recovery_days = optional(number)
+    deletion_protection         = optional(bool)
+    encryption                  = optional(object({ type = optional(string, "AWS_OWNED"), kms_key_arn = optional(string) }))
+    ttl                         = optional(object({ attribute = string, enabled = optional(bool, true) }))
+    stream_view_type            = optional(string)
+    table_class                 = optional(string)
+    contributor_insights        = optional(bool)
+    resource_policy             = optional(string)
+    tags                        = optional(map(string), {})
+    own_tags_only               = optional(bool, false)
+
+    replicas = optional(map(object({
+      point_in_time_recovery = optional(bool, true)
+      kms_key_arn            = optional(string)
+      propagate_tags         = optional(bool, true)
+    })))
+
+    indexes = optional(map(object({
+      hash_key           = optional(object({ name = string, type = string }))
+      range_key          = optional(object({ name = string, type = string }))
+      projection_type    = optional(string)
+      non_key_attributes = optional(set(string))
+      read_capacity      = optional(number)
+      write_capacity     = optional(number)
+      autoscaling = optional(object({
+        read  = optional(object({ min = optional(number), max = number, target_percent = optional(number, 70) }))
+        write = optional(object({ min = optional(number), max = number, target_percent = optional(number, 70) }))
+      }))
+      on_demand_throughput = optional(object({ max_read_request_units = optional(number), max_write_request_units = optional(number) }))
+      contributor_insights = optional(bool)
+    })), {})
+  }))
+
+  validation {
+    condition     = length(setsubtract(keys(var.tables), keys(local.table_names))) == 0
+    error_message = "tables: there is no table ${join(", ", setsubtract(keys(var.tables), keys(local.table_names)))}. Use some of: ${join(", ", keys(local.table_names))}; tables that belong to no system are for extra_tables."
+  }
+
+  validation {
+    condition = alltrue(flatten([
+      for table, settings in var.tables : [
+        for index, stated in settings.indexes : stated.hash_key != null || contains(try(local.system_index_names[table], [index]), index)
+      ]
+    ]))
+    error_message = "tables: an index that its system does not define needs a hash_key ({ name, type }). Without: ${join(", ", flatten([for table, settings in var.tables : [for index, stated in settings.indexes : "${table}/${index}" if stated.hash_key == null && !contains(try(local.system_index_names[table], [index]), index)]]))}. Defined are: ${join(", ", keys(local.index_names))}."
+  }
+
+  validation {
+    condition     = alltrue([for table in values(var.tables) : contains(["PROVISIONED", "PAY_PER_REQUEST"], coalesce(table.billing_mode, "PROVISIONED"))])
+    error_message = "tables: billing_mode is PROVISIONED or PAY_PER_REQUEST, not: ${join(", ", [for name, table in var.tables : "${name} = ${coalesce(table.billing_mode, "null")}" if !contains(["PROVISIONED", "PAY_PER_REQUEST"], coalesce(table.billing_mode, "PROVISIONED"))])}."
+  }
+
+  validation {
+    condition     = alltrue([for table in values(var.tables) : coalesce(table.point_in_time_recovery_days, 0) >= 0 && coalesce(table.point_in_time_recovery_days, 0) <= 35 && floor(coalesce(table.point_in_time_recovery_days, 0)) == coalesce(table.point_in_time_recovery_days, 0)])
+    error_message = "tables: point_in_time_recovery_days is 1 to 35 whole days, or 0 for none; DynamoDB refuses others. Given: ${join(", ", [for name, table in var.tables : "${name} = ${coalesce(table.point_in_time_recovery_days, 0)}" if !(coalesce(table.point_in_time_recovery_days, 0) >= 0 && coalesce(table.point_in_time_recovery_days, 0) <= 35 && floor(coalesce(table.point_in_time_recovery_days, 0)) == coalesce(table.point_in_time_recovery_days, 0))])}."
+  }
+}
+
+# `any`, since Terraform drops what an object type does not name: a misspelt `deletion_protection` would silently leave the
+# table as it is. The validations name such fields; the types are checked by module `table`.
+variable "extra_tables" {
+  description = <<-EOT
+    Tables that belong to no system, by name: what module `table` takes (but `name` and `adopt`), `own_tags_only` as in
+    `tables`, and `alarms` (false unless stated). What is not stated is as for all tables. Those that exist already also
+    stand in `adopt_tables`.
+  EOT
+  type        = any
+  nullable    = false
+  default     = {}
+
+  validation {
+    condition     = can({ for name, table in var.extra_tables : name => table.hash_key.name })
+    error_message = "extra_tables is a map by table name, and each table has at least a hash_key: { Orders = { hash_key = { name = \"id\", type = \"S\" } } }."
+  }
+
+  validation {
+    condition     = length(setsubtract(try(flatten([for table in values(var.extra_tables) : keys(table)]), []), local.extra_table_fields.tables)) == 0
+    error_message = "extra_tables: a table has no ${join(", ", setsubtract(try(flatten([for table in values(var.extra_tables) : keys(table)]), []), local.extra_table_fields.tables))}, and nothing would come of it. It has: ${join(", ", local.extra_table_fields.tables)}."
+  }
+
+  validation {
+    condition     = length(setsubtract(flatten([for table in try(values(var.extra_tables), []) : [for index in try(values(table.indexes), []) : keys(index)]]), local.extra_table_fields.indexes)) == 0
+    error_message = "extra_tables: an index has no ${join(", ", setsubtract(flatten([for table in try(values(var.extra_tables), []) : [for index in try(values(table.indexes), []) : keys(index)]]), local.extra_table_fields.indexes))}, and nothing would come of it. It has: ${join(", ", local.extra_table_fields.indexes)}."
+  }
+
+  validation {
+    condition     = length(setintersection(try(keys(var.extra_tables), []), [for table in values(local.tables_in_use) : table.name])) == 0
+    error_message = "extra_tables: DynamoDB has one table of a name, and a system has ${join(", ", setintersection(try(keys(var.extra_tables), []), [for table in values(local.tables_in_use) : table.name]))} already. For settings of a system's table use tables."
+  }
+}
+
+variable "index_migrations" {
+  description = <<-EOT
+    Indexes of the systems that are replaced by others, by system, table and index as the system defines it, for example
+    `agent_registry.agents/CapabilityIndex`. DynamoDB can't change an index, only add another and remove the old one.
+
+    - `name`: of the new index. `range_key`, `projection_type`, `non_key_attributes`: what differs in it. Its `hash_key`
+      is the old one's, since that is what the functions ask for.
+    - `from`: the same of the index that is being replaced, unless it is the one that the system defines.
+    - `stage`: `add`: both exist and the function reads the old one; `read`: both exist and it reads the new one; `done`:
+      only the new one exists. `make migrate-index` goes through them; this entry stays afterwards.
+  EOT
+  nullable    = false
+  default     = {}
+
+  type = map(object({
+    name               = string
+    range_key          = optional(object({ name = string, type = string }))
+    projection_type    = optional(string)
+    non_key_attributes = optional(set(string))
+    from = optional(object({
+      name               = string
+      range_key          = optional(object({ name = string, type = string }))
+      projection_type    = optional(string)
+      non_key_attributes = optional(set(string))
+    }))
+    stage = optional(string, "done")
+  }))
+
+  validation {
+    condition     = length(setsubtract(keys(var.index_migrations), local.system_indexes)) == 0
+    error_message = "index_migrations: no system defines ${join(", ", setsubtract(keys(var.index_migrations), local.system_indexes))}. Use some of: ${join(", ", local.system_indexes)}."
+  }
+
+  validation {
+    condition     = alltrue([for migration in values(var.index_migrations) : contains(["add", "read", "done"], migration.stage)])
+    error_message = "index_migrations: stage is add, read or done, not: ${join(", ", [for key, migration in var.index_migrations : "${key} = ${migration.stage}" if !contains(["add", "read", "done"], migration.stage)])}."
+  }
+
+  validation {
+    condition = alltrue([
+      for key, migration in var.index_migrations : migration.name != try(migration.from.name, split("/", key)[1])
+      && !contains([for other in setsubtract(local.system_indexes, [key]) : split("/", other)[1] if split("/", other)[0] == split("/", key)[0]], migration.name)
+    ])
+    error_message = "index_migrations: the new index needs a name that no index of its table has; DynamoDB would refuse it, or lose the old one first. Taken: ${join(", ", [for key, migration in var.index_migrations : "${key} = ${migration.name}"])}."
   }
 }
 

@@ -4,6 +4,11 @@ mock_provider "aws" {
   source = "./tests/mocks"
 }
 
+mock_provider "aws" {
+  alias  = "tables"
+  source = "./tests/mocks"
+}
+
 variables {
   environment     = "dev"
   lambda_manifest = "tests/fixtures/manifest.json"

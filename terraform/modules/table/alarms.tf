@@ -41,14 +41,14 @@ locals {
         description = "DynamoDB answers ${operation} on table ${var.table.name} with its own errors (HTTP 500). Callers retry; look at the AWS Health Dashboard if it lasts."
       }
     },
-    # Of what is provisioned, or of the most that the scaler may provide. DynamoDB counts what an index takes apart.
+    # DynamoDB counts what an index takes apart.
     {
-      for key, unit in local.capacity : "${join("-", concat(unit.place == "table" ? [] : [split(" ", unit.place)[1]], [unit.kind]))}-capacity" => {
+      for key, unit in local.limits : "${join("-", concat(unit.place == "table" ? [] : [split(" ", unit.place)[1]], [unit.kind]))}-capacity" => {
         metric      = "Consumed${title(unit.kind)}CapacityUnits"
         dimensions  = merge({ TableName = aws_dynamodb_table.this.name }, unit.place == "table" ? {} : { GlobalSecondaryIndexName = split(" ", unit.place)[1] })
-        threshold   = try(local.scaled[key].max, unit.units) * var.alarms.period_seconds * var.alarms.consumed_capacity_percent / 100
-        description = "${title(unit.kind)}s of ${unit.place == "table" ? "" : "${unit.place} of "}table ${var.table.name} use ${var.alarms.consumed_capacity_percent} % of the ${unit.scaling == null ? "provisioned capacity" : "most that autoscaling may provide"}: beyond, DynamoDB throttles. Raise the capacity, or its maximum."
-      } if var.table.billing_mode == "PROVISIONED" && unit.units != null
+        threshold   = unit.most * var.alarms.period_seconds * var.alarms.consumed_capacity_percent / 100
+        description = "${title(unit.kind)}s of ${unit.place == "table" ? "" : "${unit.place} of "}table ${var.table.name} use ${var.alarms.consumed_capacity_percent} % of the ${unit.limit}: beyond, DynamoDB throttles. ${unit.remedy}"
+      } if try(unit.most > 0, false)
     },
     {
       conditional-check-failures = {

@@ -3,7 +3,12 @@
 locals {
   places = merge(
     { table = { read_capacity = var.table.read_capacity, write_capacity = var.table.write_capacity, autoscaling = var.table.autoscaling } },
-    { for name, index in var.table.indexes : "index ${name}" => { read_capacity = index.read_capacity, write_capacity = index.write_capacity, autoscaling = index.autoscaling } },
+    # What an index leaves open is as the table has it: so the table's billing can change without a word about its indexes.
+    { for name, index in var.table.indexes : "index ${name}" => {
+      read_capacity  = try(coalesce(index.read_capacity, var.table.read_capacity), null)
+      write_capacity = try(coalesce(index.write_capacity, var.table.write_capacity), null)
+      autoscaling    = index.autoscaling != null ? index.autoscaling : index.read_capacity == null && index.write_capacity == null ? var.table.autoscaling : { read = null, write = null }
+    } },
   )
 
   # One entry for each number that DynamoDB knows: `table read`, `index ByJob write` and so on.
@@ -20,6 +25,34 @@ locals {
       max            = unit.scaling.max
       target_percent = unit.scaling.target_percent
     }) if unit.scaling != null
+  }
+}
+
+# The most that may be used of each number, beyond which DynamoDB throttles: what is provisioned, what the scaler may
+# provide, or the maximum of on-demand throughput.
+locals {
+  on_demand_throughput = merge(
+    { table = var.table.on_demand_throughput },
+    { for name, index in var.table.indexes : "index ${name}" => index.on_demand_throughput },
+  )
+
+  on_demand_limits = merge([
+    for place, throughput in local.on_demand_throughput : {
+      "${place} read"  = try(throughput.max_read_request_units, null)
+      "${place} write" = try(throughput.max_write_request_units, null)
+    }
+  ]...)
+
+  limits = {
+    for key, unit in local.capacity : key => merge(unit, var.table.billing_mode == "PAY_PER_REQUEST" ? {
+      most   = local.on_demand_limits[key]
+      limit  = "maximum of on-demand throughput"
+      remedy = "Raise the maximum."
+      } : {
+      most   = try(local.scaled[key].max, unit.units)
+      limit  = unit.scaling == null ? "provisioned capacity" : "most that autoscaling may provide"
+      remedy = "Raise the capacity, or its maximum."
+    })
   }
 }
 

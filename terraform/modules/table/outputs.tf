@@ -18,7 +18,7 @@ output "index_arns" {
 
 output "stream_arn" {
   description = "ARN of the stream; null without one."
-  value       = var.table.stream_view_type == null ? null : aws_dynamodb_table.this.stream_arn
+  value       = local.stream_view_type == null ? null : aws_dynamodb_table.this.stream_arn
 }
 
 output "policy_documents" {
@@ -56,8 +56,9 @@ output "declared" {
     deletion_protection         = var.table.deletion_protection
     encryption                  = var.table.encryption.type
     kms_key_arn                 = var.table.encryption.kms_key_arn
-    stream_view_type            = var.table.stream_view_type
+    stream_view_type            = local.stream_view_type
     table_class                 = var.table.table_class
+    replicas                    = sort(keys(var.table.replicas))
     indexes = {
       for name, index in var.table.indexes : name => {
         hash_key           = index.hash_key.name

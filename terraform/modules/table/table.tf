@@ -12,6 +12,11 @@ locals {
     [for name, index in var.table.indexes : name if try(index.hash_key.name == index.range_key.name, false)],
   )
 
+  # DynamoDB keeps replicas alike by the table's stream.
+  stream_view_type = length(var.table.replicas) > 0 ? "NEW_AND_OLD_IMAGES" : var.table.stream_view_type
+
+  table_tags = var.table.table_tags == null ? var.table.tags : var.table.table_tags
+
   # A key whose own policy lets its users in needs no statement; one that is yet to be made would hide whole policies.
   customer_key = var.table.encryption.type == "CUSTOMER_MANAGED" && !var.table.encryption.granted_by_key
 }
@@ -49,6 +54,22 @@ resource "aws_dynamodb_table" "this" {
       non_key_attributes = global_secondary_index.value.projection_type == "INCLUDE" ? global_secondary_index.value.non_key_attributes : null
       read_capacity      = local.units["index ${global_secondary_index.key}"].read
       write_capacity     = local.units["index ${global_secondary_index.key}"].write
+
+      dynamic "on_demand_throughput" {
+        for_each = global_secondary_index.value.on_demand_throughput[*]
+        content {
+          max_read_request_units  = on_demand_throughput.value.max_read_request_units
+          max_write_request_units = on_demand_throughput.value.max_write_request_units
+        }
+      }
+    }
+  }
+
+  dynamic "on_demand_throughput" {
+    for_each = var.table.on_demand_throughput[*]
+    content {
+      max_read_request_units  = on_demand_throughput.value.max_read_request_units
+      max_write_request_units = on_demand_throughput.value.max_write_request_units
     }
   }
 
@@ -71,10 +92,21 @@ resource "aws_dynamodb_table" "this" {
     }
   }
 
-  stream_enabled   = var.table.stream_view_type != null
-  stream_view_type = var.table.stream_view_type
+  stream_enabled   = local.stream_view_type != null
+  stream_view_type = local.stream_view_type
 
-  tags = var.table.tags
+  # In the table itself: as resources of their own, replicas need a provider for each region, and regions would be code.
+  dynamic "replica" {
+    for_each = var.table.replicas
+    content {
+      region_name            = replica.key
+      kms_key_arn            = replica.value.kms_key_arn
+      point_in_time_recovery = replica.value.point_in_time_recovery
+      propagate_tags         = replica.value.propagate_tags
+    }
+  }
+
+  tags = local.table_tags
 
   # What a validation of the variable can't express, since it may not use locals.
   lifecycle {
@@ -101,12 +133,27 @@ resource "aws_dynamodb_table" "this" {
 
     precondition {
       condition     = var.table.billing_mode != "PROVISIONED" || alltrue([for unit in values(local.capacity) : try(unit.units >= 1, false)])
-      error_message = "PROVISIONED billing needs read_capacity and write_capacity of at least 1 on the table and on every index; DynamoDB refuses the table otherwise. Missing: ${join(", ", [for key, unit in local.capacity : key if !try(unit.units >= 1, false)])}."
+      error_message = "PROVISIONED billing needs read_capacity and write_capacity of at least 1 on the table (indexes take the same unless they state their own); DynamoDB refuses the table otherwise. Missing: ${join(", ", [for key, unit in local.capacity : key if !try(unit.units >= 1, false)])}."
     }
 
     precondition {
       condition     = var.table.billing_mode != "PAY_PER_REQUEST" || alltrue([for unit in values(local.capacity) : unit.units == null && unit.scaling == null])
       error_message = "Capacity and autoscaling have no meaning with PAY_PER_REQUEST, and DynamoDB refuses them. Remove them from: ${join(", ", [for key, unit in local.capacity : key if unit.units != null || unit.scaling != null])}; or set billing_mode = \"PROVISIONED\"."
+    }
+
+    precondition {
+      condition     = var.table.billing_mode == "PAY_PER_REQUEST" || alltrue([for throughput in values(local.on_demand_throughput) : throughput == null])
+      error_message = "on_demand_throughput limits PAY_PER_REQUEST billing, and DynamoDB refuses it with PROVISIONED. Remove it from: ${join(", ", [for place, throughput in local.on_demand_throughput : place if throughput != null])}."
+    }
+
+    precondition {
+      condition     = !contains(keys(var.table.replicas), local.region)
+      error_message = "table.replicas names ${local.region}, where the table itself is: DynamoDB refuses a replica beside it. Remove it."
+    }
+
+    precondition {
+      condition     = length(var.table.replicas) == 0 || var.table.billing_mode == "PAY_PER_REQUEST" || alltrue([for unit in values(local.capacity) : unit.scaling != null if unit.kind == "write"])
+      error_message = "A table with replicas has PAY_PER_REQUEST billing, or autoscaled writes of table and every index: each replica takes the writes of all, and DynamoDB refuses fixed capacity. Not autoscaled: ${join(", ", [for key, unit in local.capacity : key if unit.kind == "write" && unit.scaling == null])}."
     }
 
     precondition {

@@ -6,10 +6,14 @@ variable "table" {
     - `hash_key`, `range_key`: key attributes as `{ name, type }`, type `S`, `N` or `B`.
     - `indexes`: global secondary indexes by name: keys, `projection_type` (`ALL`, `KEYS_ONLY`, `INCLUDE`),
       `non_key_attributes` (with `INCLUDE` only), capacity (with `PROVISIONED` only).
-    - `billing_mode`: `PAY_PER_REQUEST` or `PROVISIONED`; the latter needs `read_capacity` and `write_capacity`,
-      on the table and on each index.
-    - `autoscaling`, of the table and of each index: lets AWS move `read` and `write` capacity (either or both) between
-      `min` (the capacity itself unless stated) and `max`, so that `target_percent` (20 to 90) of it is used.
+    - `billing_mode`: `PAY_PER_REQUEST` or `PROVISIONED`; the latter needs `read_capacity` and `write_capacity`, which
+      are each index's, too, unless it states its own.
+    - `autoscaling`: lets AWS move `read` and `write` capacity (either or both) between `min` (the capacity itself unless
+      stated) and `max`, so that `target_percent` (20 to 90) of it is used. An index that states nothing of capacity is
+      scaled as the table is, one that states its capacity or `{}` is not.
+    - `on_demand_throughput`, of the table and of each index: the most that `PAY_PER_REQUEST` may use and cost,
+      `max_read_request_units` and `max_write_request_units` a second, either or both; beyond, DynamoDB throttles. To
+      take a maximum off set it to -1: DynamoDB keeps one that is merely no longer stated.
     - `point_in_time_recovery_days`: how far back the table can be restored, 1 to 35; 0 switches recovery off.
     - `ttl`: attribute holding the expiry in epoch seconds. To stop expiry keep the attribute and set
       `enabled = false`: DynamoDB wants its name to switch it off, and the provider ignores a block that vanished.
@@ -18,7 +22,13 @@ variable "table" {
     - `stream_view_type`: `KEYS_ONLY`, `NEW_IMAGE`, `OLD_IMAGE` or `NEW_AND_OLD_IMAGES`; null for no stream.
     - `deletion_protection`: DynamoDB then refuses to delete the table, whoever asks.
     - `table_class`: `STANDARD` or `STANDARD_INFREQUENT_ACCESS`.
-    - `tags`: tags of the table.
+    - `contributor_insights`, of the table, and of each index unless it says otherwise: CloudWatch counts the keys that
+      are used and throttled most.
+    - `resource_policy`: who may use the table beyond this account's IAM, as JSON; null for no such policy.
+    - `replicas`: copies in other regions, by region: `point_in_time_recovery` (35 days), `kms_key_arn` (a key of that
+      region, with `CUSTOMER_MANAGED`), `propagate_tags`. They need on-demand billing or autoscaled writes, and make the
+      stream `NEW_AND_OLD_IMAGES`.
+    - `tags`: tags of all that is made here. `table_tags`: those of the table itself, unless they are the same.
     - `adopt`: the table exists and its caller imports it (`import` blocks stand in root modules). A plan that would have to replace it is refused.
   EOT
   nullable    = false
@@ -38,7 +48,9 @@ variable "table" {
       autoscaling = optional(object({
         read  = optional(object({ min = optional(number), max = number, target_percent = optional(number, 70) }))
         write = optional(object({ min = optional(number), max = number, target_percent = optional(number, 70) }))
-      }), {})
+      }))
+      on_demand_throughput = optional(object({ max_read_request_units = optional(number), max_write_request_units = optional(number) }))
+      contributor_insights = optional(bool)
     })), {})
 
     billing_mode   = optional(string, "PAY_PER_REQUEST")
@@ -48,6 +60,7 @@ variable "table" {
       read  = optional(object({ min = optional(number), max = number, target_percent = optional(number, 70) }))
       write = optional(object({ min = optional(number), max = number, target_percent = optional(number, 70) }))
     }), {})
+    on_demand_throughput = optional(object({ max_read_request_units = optional(number), max_write_request_units = optional(number) }))
 
     point_in_time_recovery_days = optional(number, 35)
     ttl                         = optional(object({ attribute = string, enabled = optional(bool, true) }))
@@ -55,8 +68,17 @@ variable "table" {
     stream_view_type            = optional(string)
     deletion_protection         = optional(bool, true)
     table_class                 = optional(string, "STANDARD")
+    contributor_insights        = optional(bool, false)
+    resource_policy             = optional(string)
     tags                        = optional(map(string), {})
+    table_tags                  = optional(map(string))
     adopt                       = optional(bool, false)
+
+    replicas = optional(map(object({
+      point_in_time_recovery = optional(bool, true)
+      kms_key_arn            = optional(string)
+      propagate_tags         = optional(bool, true)
+    })), {})
   })
 
   validation {
@@ -113,6 +135,43 @@ variable "table" {
     condition     = contains(["STANDARD", "STANDARD_INFREQUENT_ACCESS"], var.table.table_class)
     error_message = "table.table_class is \"${var.table.table_class}\": DynamoDB knows STANDARD and STANDARD_INFREQUENT_ACCESS."
   }
+
+  validation {
+    condition = alltrue([
+      for throughput in concat(var.table.on_demand_throughput[*], flatten([for index in var.table.indexes : index.on_demand_throughput[*]])) :
+      length([for units in [throughput.max_read_request_units, throughput.max_write_request_units] : units if units != null]) > 0
+      && alltrue([for units in [throughput.max_read_request_units, throughput.max_write_request_units] : units == null || try(units == -1 || units >= 1 && floor(units) == units, false)])
+    ])
+    error_message = "on_demand_throughput has max_read_request_units, max_write_request_units or both: whole units a second of at least 1, or -1 to take a maximum off. DynamoDB refuses others."
+  }
+
+  validation {
+    condition     = alltrue([for region in keys(var.table.replicas) : can(regex("^[a-z]{2,}(-[a-z]+)+-[0-9]$", region))])
+    error_message = "table.replicas goes by region, such as eu-north-1; no region is called: ${join(", ", [for region in keys(var.table.replicas) : region if !can(regex("^[a-z]{2,}(-[a-z]+)+-[0-9]$", region))])}."
+  }
+
+  validation {
+    condition     = alltrue([for region, replica in var.table.replicas : var.table.encryption.type == "CUSTOMER_MANAGED" ? can(regex("^arn:[a-z-]+:kms:${region}:[0-9]{12}:key/.+$", replica.kms_key_arn)) : replica.kms_key_arn == null])
+    error_message = "table.replicas: with encryption CUSTOMER_MANAGED each replica has a kms_key_arn of its own region (arn:…:kms:<region>:<account>:key/<id>), with any other none; DynamoDB refuses a replica that is encrypted in another way than its table. Wrong: ${join(", ", [for region, replica in var.table.replicas : "${region} = ${coalesce(replica.kms_key_arn, "null")}" if !(var.table.encryption.type == "CUSTOMER_MANAGED" ? can(regex("^arn:[a-z-]+:kms:${region}:[0-9]{12}:key/.+$", replica.kms_key_arn)) : replica.kms_key_arn == null)])}."
+  }
+
+  validation {
+    condition     = length(var.table.replicas) == 0 || contains(["-", "NEW_AND_OLD_IMAGES"], coalesce(var.table.stream_view_type, "-"))
+    error_message = "table.stream_view_type is ${coalesce(var.table.stream_view_type, "null")}: a table with replicas has a stream of NEW_AND_OLD_IMAGES, by which DynamoDB keeps them alike. Leave it null, or state that."
+  }
+
+  validation {
+    condition     = var.table.resource_policy == null || can(jsondecode(var.table.resource_policy).Statement)
+    error_message = "table.resource_policy is not a policy document: give JSON with Version and Statement, for example by jsonencode; DynamoDB refuses anything else."
+  }
+
+  validation {
+    condition = var.table.resource_policy == null || length([
+      for statement in try(flatten([jsondecode(var.table.resource_policy).Statement]), []) : statement
+      if try(statement.Effect, "") == "Allow" && !can(statement.Condition) && contains(try(flatten([statement.Principal.AWS]), flatten([try(statement.Principal, "")])), "*")
+    ]) == 0
+    error_message = "table.resource_policy allows something to everybody (Principal \"*\" without a Condition): DynamoDB blocks public access and refuses such a policy. Name accounts, roles or services, or add a Condition such as aws:PrincipalOrgID."
+  }
 }
 
 variable "alarms" {
@@ -128,7 +187,8 @@ variable "alarms" {
     - `conditional_check_failures`: writes refused by their condition. Normal where conditions guard against
       overwriting, hence off.
     - `consumed_capacity_percent`: how much of the provisioned capacity is used in a period, of table and each index; of
-      `max` where capacity is autoscaled. On-demand tables have no such alarm.
+      `max` where capacity is autoscaled; of the maximum of `on_demand_throughput`. Where there is no limit there is no
+      such alarm.
   EOT
   nullable    = false
   default     = {}

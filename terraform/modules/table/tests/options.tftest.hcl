@@ -48,6 +48,7 @@ run "a_name_and_a_key_give_a_safe_table" {
         read_capacity               = null
         stream_view_type            = null
         table_class                 = "STANDARD"
+        replicas                    = []
         ttl_attribute               = null
         write_capacity              = null
       })

@@ -177,7 +177,7 @@ run "provisioned_without_capacity" {
   expect_failures = [aws_dynamodb_table.this]
 }
 
-run "provisioned_index_without_capacity" {
+run "provisioned_index_with_less_than_one_unit" {
   command = plan
 
   variables {
@@ -187,7 +187,7 @@ run "provisioned_index_without_capacity" {
       billing_mode   = "PROVISIONED"
       read_capacity  = 5
       write_capacity = 5
-      indexes        = { ByJob = { hash_key = { name = "job", type = "S" } } }
+      indexes        = { ByJob = { hash_key = { name = "job", type = "S" }, write_capacity = 0 } }
     }
   }
 
