@@ -7,7 +7,7 @@ SCANNERS := checkov==3.3.30 tf-nag==0.1.6
 RUN    := .venv/bin/python -m scripts
 
 .DEFAULT_GOAL := help
-.PHONY: help up down status logs build bootstrap plan apply verify env gateway-target gateway-tools destroy comment fetch-bundle ci test lint format docs validate-ahead bench-cold lock clean
+.PHONY: help up down status logs build environments bootstrap plan apply verify env gateway-target gateway-tools destroy comment fetch-bundle ci test lint format docs validate-ahead bench-cold lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,7 +31,10 @@ logs: .venv/run ## Follow a function's logs: SYSTEM=agent_registry [ENV=local] [
 build: .venv/run ## Build the function zips and their manifest
 	@$(RUN).build_lambdas
 
-bootstrap: .venv/run ## Make the account's state bucket, once: ENV=<name>
+environments: .venv/run ## List the environments on AWS, and which of them workflows can sign in to: [ENV=<name>] [JSON=1]
+	@$(RUN).environments_list $(if $(filter command%,$(origin ENV)),$(if $(ENV),--env '$(ENV)')) $(if $(JSON),--json)
+
+bootstrap: .venv/run ## Make the account's state bucket and GitHub's roles, once: ENV=<name>
 	@$(RUN).bootstrap --env '$(ENV)'
 
 plan: .venv/run ## Show what an apply would change, and keep the plan: ENV=<name>

@@ -1,7 +1,8 @@
 """The environments a person edits (`terraform/environments/<name>.toml`) and what is rendered from them.
 
-A file has three parts: `[aws]` says where (region, and optionally the account that must be the right one), `[state]`
-where Terraform keeps its state, `[variables]` the root module's variables. `terraform.tfvars.example` explains each.
+A file has four parts: `[aws]` says where (region, and optionally the account that must be the right one), `[state]`
+where Terraform keeps its state, `[github]` whose workflows may plan and apply, `[variables]` the root module's
+variables, which `terraform.tfvars.example` explains.
 """
 
 import difflib
@@ -16,16 +17,31 @@ from typing import Any, NamedTuple
 from scripts import paths, rendering
 from scripts.console import CommandError
 
+BOUNDARY_VARIABLE = "permissions_boundary_arn"
 BOOTSTRAP_STATE_KEY = "bootstrap/terraform.tfstate"
 # Set from the environment's name and its [aws] part, so that they stand in one place.
 DERIVED_VARIABLES = ("environment", "aws_region", "aws_account_id")
 _PARTS: dict[str, dict[str, type] | None] = {
     "aws": {"region": str, "account_id": str, "profile": str, "embedded": bool},
     "state": {"bucket": str, "key": str},
+    "github": {"repository": str, "branch": str, "oidc_provider_arn": str},
     "variables": None,
 }
 _EXPORTED_KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
+_REPOSITORY = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,38}/[A-Za-z0-9._-]{1,100}")
+# GitHub takes more; a wildcard or a colon would change what the roles' trust compares.
+_BRANCH = re.compile(r"[A-Za-z0-9._/-]{1,200}")
+_OIDC_PROVIDER = re.compile(r"arn:[a-z-]+:iam::\d{12}:oidc-provider/token\.actions\.githubusercontent\.com")
+_NAME_PREFIX = "agent-state"
+
+
+class GitHub(NamedTuple):
+    """Whose workflows may plan and apply."""
+
+    repository: str
+    branch: str = "main"
+    oidc_provider_arn: str = ""
 
 
 class Environment(NamedTuple):
@@ -40,6 +56,28 @@ class Environment(NamedTuple):
     state_bucket: str
     state_key: str
     variables: dict[str, Any]
+    github: GitHub | None = None
+
+    @property
+    def stack_name(self) -> str:
+        """What every name begins with that the stack makes up."""
+        return f"{self.variables.get('name_prefix', _NAME_PREFIX)}-{self.name}"
+
+    def role_arn(self, kind: str, account_id: str) -> str:
+        """The ARN of the role `plan` or `apply`, which terraform/bootstrap makes."""
+        return self._iam_arn("role", f"github-{kind}", account_id)
+
+    def boundary_arn(self, account_id: str) -> str:
+        """The ARN of the permissions boundary of every role that the stack makes."""
+        return self._iam_arn("policy", "boundary", account_id)
+
+    def _iam_arn(self, kind: str, first: str, account_id: str) -> str:
+        # IAM has no regions. The stack's own names begin otherwise, so that no rule on them catches these.
+        return f"arn:{self.partition}:iam::{account_id}:{kind}/{first}-{self.stack_name}-{self.region}"
+
+    @property
+    def partition(self) -> str:
+        return next((f"aws-{start}" for start in ("cn", "us-gov") if self.region.startswith(f"{start}-")), "aws")
 
     @property
     def build_dir(self) -> Path:
@@ -81,7 +119,12 @@ def parse(name: str, file: Path, text: str) -> Environment:
         state_bucket=state.get("bucket", ""),
         state_key=state.get("key", f"{name}/terraform.tfstate"),
         variables=stated.get("variables", {}),
+        github=GitHub(**stated["github"]) if "github" in stated else None,
     )
+
+
+def state_bucket(environment: Environment, account_id: str) -> str:
+    return environment.state_bucket or f"agent-state-tfstate-{account_id}-{environment.region}"
 
 
 def render(environment: Environment, account_id: str, bucket: str) -> dict[str, Path]:
@@ -93,11 +136,9 @@ def render(environment: Environment, account_id: str, bucket: str) -> dict[str, 
         **({"aws_account_id": account_id} if environment.account_id else {}),
     }
     root_variables = {"environment": environment.name, **place, **environment.variables}
-    bootstrap_variables = {**place, "state_bucket_name": bucket}
-    if environment.embedded:
-        # It speaks plain HTTP on loopback, and would keep a bucket policy that forbids that. And the provider waits a
-        # minute for a lifecycle rule to settle; here nothing grows old.
-        bootstrap_variables |= {"require_tls": False, "old_state_days": 0}
+    if environment.github:
+        # The apply role may make no role without it.
+        root_variables[BOUNDARY_VARIABLE] = environment.boundary_arn(account_id)
     source = shown(environment.file)
     backend = {"source": source, "bucket": bucket, "region": environment.region}
     return {
@@ -107,14 +148,26 @@ def render(environment: Environment, account_id: str, bucket: str) -> dict[str, 
         "backend": rendering.write(
             directory / "backend.hcl", rendering.render("backend.hcl.j2", **backend, key=environment.state_key)
         ),
-        "bootstrap_variables": rendering.write(
-            directory / "bootstrap.tfvars",
-            rendering.render("terraform.tfvars.j2", source=source, variables=bootstrap_variables),
-        ),
         "bootstrap_backend": rendering.write(
             directory / "bootstrap.backend.hcl", rendering.render("backend.hcl.j2", **backend, key=BOOTSTRAP_STATE_KEY)
         ),
     }
+
+
+def render_bootstrap(environment: Environment, account_id: str, bucket: str, github: Mapping[str, Any] | None) -> Path:
+    """Writes the tfvars of terraform/bootstrap; `github` is what it makes roles from."""
+    variables: dict[str, Any] = {"aws_region": environment.region, "state_bucket_name": bucket}
+    if environment.account_id:
+        variables["aws_account_id"] = account_id
+    if environment.embedded:
+        # It speaks plain HTTP on loopback, and would keep a bucket policy that forbids that. And the provider waits a
+        # minute for a lifecycle rule to settle; here nothing grows old.
+        variables |= {"require_tls": False, "old_state_days": 0}
+    if github:
+        variables["github"] = github
+    environment.build_dir.mkdir(parents=True, exist_ok=True)
+    text = rendering.render("terraform.tfvars.j2", source=shown(environment.file), variables=variables)
+    return rendering.write(environment.build_dir / "bootstrap.tfvars", text)
 
 
 def process_environment(environment: Environment, client: Mapping[str, str]) -> dict[str, str]:
@@ -155,6 +208,8 @@ def _check(stated: dict[str, Any], file: Path) -> None:
     account = stated["aws"].get("account_id", "")
     if account and not re.fullmatch(r"\d{12}", account):
         raise CommandError(f"{where}: [aws] account_id = {account!r} is not an account.", "Write its 12 digits.")
+    if "github" in stated:
+        _check_github(stated, where)
     for name in stated.get("variables", {}):
         if name in DERIVED_VARIABLES:
             raise CommandError(
@@ -166,6 +221,26 @@ def _check(stated: dict[str, Any], file: Path) -> None:
                 f"{where}: the root module has no variable {name!r}.",
                 f"Did you mean {near[0]!r}?" if near else "terraform.tfvars.example lists them all.",
             )
+
+
+def _check_github(stated: dict[str, Any], where: str) -> None:
+    github, variables = stated["github"], stated.get("variables", {})
+    for key, shape, wanted in (
+        ("repository", _REPOSITORY, "owner/name as GitHub shows them, without wildcards"),
+        ("branch", _BRANCH, "one branch's name, without wildcards"),
+        ("oidc_provider_arn", _OIDC_PROVIDER, "arn:…:oidc-provider/token.actions.githubusercontent.com of the account"),
+    ):
+        value = github.get(key)
+        if value is None and key == "repository":
+            raise CommandError(f"{where}: [github] repository is missing.", 'Add repository = "owner/name".')
+        if value is not None and not shape.fullmatch(value):
+            raise CommandError(f"{where}: [github] {key} = {value!r} would trust nobody, or all.", f"Write {wanted}.")
+    defaults = variables.get("function_defaults", {})
+    if BOUNDARY_VARIABLE in variables or (isinstance(defaults, dict) and BOUNDARY_VARIABLE in defaults):
+        raise CommandError(
+            f"{where}: {BOUNDARY_VARIABLE} is set by [github]: its apply role may make roles within that only.",
+            "Remove it from [variables].",
+        )
 
 
 def _or(names: Any) -> str:

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from botocore.exceptions import ClientError
 
-from scripts import aws, build_lambdas, deployed_code, environments, paths
+from scripts import aws, build_lambdas, deployed_code, environments, github_roles, paths
 from scripts.console import CommandError, err, step
 from scripts.environments import Environment
 from scripts.terraform_cli import Diagnostic, Terraform, TerraformError, binary, require_terraform
@@ -63,7 +63,7 @@ def open_stack(name: str) -> Stack:
     require_terraform()
     aws.use(environment)
     account = aws.account_id(environment)
-    bucket = environment.state_bucket or f"agent-state-tfstate-{account}-{environment.region}"
+    bucket = environments.state_bucket(environment, account)
     files = environments.render(environment, account, bucket)
     terraform = _terraform(environment, paths.TERRAFORM_ROOT)
     return Stack(environment, account, bucket, files, terraform)
@@ -99,13 +99,20 @@ def build() -> None:
         build_lambdas.build()
 
 
+def bootstrap_variables(stack: Stack) -> Path:
+    """Renders what terraform/bootstrap reads; the same whichever of the account's environments is named."""
+    github = github_roles.of_account(stack.environment, stack.account_id, stack.state_bucket)
+    return environments.render_bootstrap(stack.environment, stack.account_id, stack.state_bucket, github)
+
+
 def bootstrap(stack: Stack) -> None:
     """Applies terraform/bootstrap, whose state lives in the very bucket that it manages.
 
     A bucket must be there before Terraform can keep a state in it, so a missing one is created bare; the root adopts
     it with an import block. There is never a local state file, and any interruption is mended by the next run.
     """
-    with step("terraform/bootstrap: state bucket") as progress:
+    variables = bootstrap_variables(stack)
+    with step("terraform/bootstrap") as progress:
         s3 = aws.client("s3")
         try:
             s3.head_bucket(Bucket=stack.state_bucket)
@@ -123,7 +130,7 @@ def bootstrap(stack: Stack) -> None:
         terraform.initialise(stack.files["bootstrap_backend"])
         plan_file = stack.environment.build_dir / "bootstrap.tfplan"
         with _explained(stack, terraform):
-            if terraform.plan_to(plan_file, stack.files["bootstrap_variables"], progress):
+            if terraform.plan_to(plan_file, variables, progress):
                 terraform.apply_plan(plan_file, progress)
         plan_file.unlink(missing_ok=True)
 
@@ -244,6 +251,12 @@ def _explained(stack: Stack, terraform: Terraform) -> Iterator[None]:
         for found in error.errors:
             if found.is_of_variable:
                 raise CommandError(f"{environments.shown(stack.environment.file)}: {_said(found)}") from error
+            if "EntityAlreadyExists" in found.detail + found.summary and "openid_connect" in found.address:
+                raise CommandError(
+                    f"account {stack.account_id} trusts GitHub already, and can do so only once.",
+                    f"Name that provider in {environments.shown(stack.environment.file)}: [github] oidc_provider_arn = "
+                    f'"{github_roles.oidc_provider_arn(stack.environment, stack.account_id)}".',
+                ) from error
             if "state lock" in found.summary:
                 held = found.detail.partition("Lock Info:")[2]
                 lock = dict(re.findall(r"^\s*(ID|Who|Created):\s*(.+?)\s*$", held, flags=re.MULTILINE))

@@ -83,7 +83,7 @@ def _start() -> bool:
 
 def _bootstrap(applied: Stack, *, fresh: bool) -> None:
     """Only where it can change anything: nobody else works on this account, so that what was applied stays."""
-    inputs = hashlib.sha256(applied.files["bootstrap_variables"].read_bytes())
+    inputs = hashlib.sha256(stack.bootstrap_variables(applied).read_bytes())
     for file in sorted(paths.BOOTSTRAP_ROOT.glob("*.tf")):
         inputs.update(file.read_bytes())
     done = paths.BUILD / ENVIRONMENT / "bootstrapped"

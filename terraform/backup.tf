@@ -24,7 +24,7 @@ module "backup" {
       table_kms_key_arns       = var.table_encryption.kms_key_arn[*]
       role_arn                 = var.backup.role_arn
       role_path                = var.function_defaults.role_path
-      permissions_boundary_arn = var.function_defaults.permissions_boundary_arn
+      permissions_boundary_arn = local.permissions_boundary_arn
       failure_topic_arns       = local.alarm_topic_arns
     },
   )

@@ -50,10 +50,14 @@ locals {
 
   persistence = { for system in local.known_systems : system => lookup(var.persistence, system, "dynamodb") }
 
+  # Of every role.
+  permissions_boundary_arn = try(coalesce(var.function_defaults.permissions_boundary_arn, var.permissions_boundary_arn), null)
+
   # How each function runs: the defaults, what its system needs, and what a person says of it.
   function_settings = {
     for system in local.known_systems : system => merge(
       var.function_defaults,
+      { permissions_boundary_arn = local.permissions_boundary_arn },
       # Erasing a user's messages takes as long as it may.
       system == "agent_sessions" ? { timeout_seconds = 29 } : {},
       { for setting, value in try(var.functions[system], {}) : setting => value if value != null },

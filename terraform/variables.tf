@@ -681,6 +681,17 @@ variable "function_defaults" {
   }
 }
 
+variable "permissions_boundary_arn" {
+  description = "Permissions boundary of every role that this stack makes: the ARN of a managed policy, or null for none. `function_defaults.permissions_boundary_arn` goes before it; in an environment's file, [github] sets it."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.permissions_boundary_arn == null || can(regex("^arn:[a-z-]+:iam::([0-9]{12}|aws):policy/.+$", var.permissions_boundary_arn))
+    error_message = "permissions_boundary_arn is \"${coalesce(var.permissions_boundary_arn, "null")}\": IAM wants the ARN of a managed policy (arn:…:iam::<account>:policy/<name>), and would refuse every role."
+  }
+}
+
 variable "functions" {
   description = "Settings of `function_defaults` that differ for a system's function, by system, and what only a single function has: `provisioned_concurrency` and `dead_letter_arn`."
   nullable    = false

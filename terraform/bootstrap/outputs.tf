@@ -5,3 +5,14 @@ output "state_bucket" {
     region = aws_s3_bucket.state.region
   }
 }
+
+output "github_roles" {
+  description = "By environment: the roles that workflows assume, and the boundary of the roles that the stack makes."
+  value = {
+    for name, stack in local.stacks : name => {
+      plan     = aws_iam_role.plan[name].arn
+      apply    = aws_iam_role.apply[name].arn
+      boundary = aws_iam_policy.boundary[name].arn
+    }
+  }
+}

@@ -8,3 +8,4 @@ provider "aws" {
 }
 
 data "aws_partition" "current" {}
+data "aws_caller_identity" "current" {}

@@ -89,7 +89,10 @@ class Repository:
 def repository(checkout: Checkout, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Repository]:
     started = checkout.run(".venv/bin/python", "-c", "from scripts import aws; aws.start_embedded()")
     assert started.exit_code == 0, started.stderr
-    checkout.must("bootstrap", "ENV=local")  # of the same account: the bucket for the states of both
+    staging = checkout.folder / "terraform" / "environments" / "staging.toml"
+    staging.write_text(STAGING)
+    checkout.must("bootstrap", "ENV=local")  # of the same account: the bucket for the states of both, staging's roles
+    staging.unlink()
     with fake_github() as github:
         made = Repository(checkout, github, tmp_path_factory.mktemp("runners"))
         made.git("init", "--quiet", "--initial-branch=main")
