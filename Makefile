@@ -7,7 +7,7 @@ SCANNERS := checkov==3.3.30 tf-nag==0.1.6
 RUN    := .venv/bin/python -m scripts
 
 .DEFAULT_GOAL := help
-.PHONY: help up down status logs build environments bootstrap plan apply verify env gateway-target gateway-tools destroy comment fetch-bundle ci test lint format docs validate-ahead bench-cold lock clean
+.PHONY: help up down status logs build environments bootstrap plan apply verify env rollback prune drift gateway-target gateway-tools destroy comment fetch-bundle ci test lint format docs validate-ahead bench-cold lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -51,6 +51,15 @@ env: .venv/run ## Render the .env of applications that use the stack: ENV=<name>
 
 gateway-target: .venv/run ## Offer the pets' tools at an AgentCore Gateway: ENV=<name> GATEWAY=<id> [NAME=pet-store] [DRY_RUN=1] [JSON=1]
 	@$(RUN).gateway_target --env '$(ENV)' --gateway '$(GATEWAY)' $(if $(NAME),--name '$(NAME)') $(if $(DRY_RUN),--dry-run) $(if $(JSON),--json)
+
+rollback: .venv/run ## Move callers back to an older version of a function: ENV=<name> [SYSTEM=…] [TO=<version>|latest] [JSON=1]
+	@$(RUN).rollback --env '$(ENV)' $(if $(SYSTEM),--system '$(SYSTEM)') $(if $(TO),--to '$(TO)') $(if $(JSON),--json)
+
+prune: .venv/run ## Delete old versions of functions that nobody uses: ENV=<name> [SYSTEM=…] [KEEP=5] [DRY_RUN=1] [JSON=1]
+	@$(RUN).prune --env '$(ENV)' $(if $(SYSTEM),--system '$(SYSTEM)') $(if $(KEEP),--keep '$(KEEP)') $(if $(DRY_RUN),--dry-run) $(if $(JSON),--json)
+
+drift: .venv/run ## Tell what is not as the configuration says, and what AWS itself changes: ENV=<name> [JSON=1]
+	@$(RUN).drift --env '$(ENV)' $(if $(JSON),--json)
 
 destroy: .venv/run ## Destroy the stack, after asking for its name: ENV=<name> [CONFIRM=<name>]
 	@$(RUN).destroy --env '$(ENV)' $(if $(CONFIRM),--confirm '$(CONFIRM)')

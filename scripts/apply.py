@@ -44,6 +44,8 @@ def main(
             if replaced:
                 counts = _with_code_put_back(opened, counts)
             _apply(opened, kept=kept)
+        else:
+            stack.settle_rollbacks(opened)
         opened.plan_file.unlink(missing_ok=True)
         api = opened.terraform.outputs().get("api")
         url = api["url"] if api else None

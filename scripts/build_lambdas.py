@@ -41,7 +41,7 @@ def build(
 ) -> dict[str, Any]:
     """Builds what changed; returns the manifest with `rebuilt`, the names of the functions that were built anew."""
     target.mkdir(parents=True, exist_ok=True)
-    before = _read_manifest(target)
+    before = read_manifest(target)
     functions, rebuilt = {}, []
     for system in systems(source):
         files = _modules(source, system)
@@ -187,7 +187,8 @@ def _sha256(file: Path) -> str:
     return hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else ""
 
 
-def _read_manifest(target: Path) -> dict[str, Any]:
+def read_manifest(target: Path) -> dict[str, Any]:
+    """The functions of the manifest by system; none where nothing was built."""
     try:
         functions: dict[str, Any] = json.loads((target / MANIFEST).read_bytes())["functions"]
     except (OSError, ValueError, KeyError):

@@ -4,34 +4,43 @@ The provider uploads a zip when the hash in its state changes; it does not see t
 even publish that code with the next change of a setting.
 """
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from botocore.exceptions import ClientError
 
-from scripts import aws, paths
-from scripts.build_lambdas import MANIFEST
+from scripts import aws, build_lambdas, paths
+from scripts.rollback_marks import Marks
+
+_NO_MARKS = Marks()
 
 
-def replaced(outputs: dict[str, Any]) -> dict[str, Path]:
-    """Functions whose code is not what Terraform deployed, with the zip to put back; not one that is updated anyway."""
-    manifest = json.loads((paths.LAMBDA_BUILD / MANIFEST).read_text())["functions"]
+def replaced(outputs: dict[str, Any], marks: Marks = _NO_MARKS) -> dict[str, Path]:
+    """Functions whose code is not what Terraform deployed, with the zip to put back; not one that is updated anyway.
+
+    Callers of a system that is rolled back get an older version's code; that is known.
+    """
+    manifest = build_lambdas.read_manifest(paths.LAMBDA_BUILD)
     functions = aws.client("lambda")
     found = {}
     for system, declared in outputs.get("verification", {}).get("systems", {}).items():
         if manifest.get(system, {}).get("source_code_hash") != declared["code_sha256"]:
             continue
         name = declared["function_name"]
-        for qualifier in ("$LATEST", declared["alias_name"]):
+        own = {declared["code_sha256"]}
+        if marks.holds(system, declared["code_sha256"]):
+            rolled_back_to = {marks.rollbacks[system].to_code_sha256}
+        else:
+            rolled_back_to = set()
+        for qualifier, expected in (("$LATEST", own), (declared["alias_name"], own | rolled_back_to)):
             try:
                 deployed = functions.get_function_configuration(FunctionName=name, Qualifier=qualifier)
             except ClientError as error:
                 if error.response["Error"]["Code"] == "ResourceNotFoundException":
                     break  # Terraform makes it anew
                 raise
-            if deployed["CodeSha256"] != declared["code_sha256"]:
+            if deployed["CodeSha256"] not in expected:
                 found[name] = paths.LAMBDA_BUILD / manifest[system]["zip"]
     return found
 

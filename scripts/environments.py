@@ -12,6 +12,7 @@ import tomllib
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from scripts import paths, rendering
@@ -21,6 +22,7 @@ BOUNDARY_VARIABLE = "permissions_boundary_arn"
 BOOTSTRAP_STATE_KEY = "bootstrap/terraform.tfstate"
 # Set from the environment's name and its [aws] part, so that they stand in one place.
 DERIVED_VARIABLES = ("environment", "aws_region", "aws_account_id")
+ROLLBACK_VARIABLE = "pinned_versions"
 _PARTS: dict[str, dict[str, type] | None] = {
     "aws": {"region": str, "account_id": str, "profile": str, "embedded": bool},
     "state": {"bucket": str, "key": str},
@@ -127,8 +129,13 @@ def state_bucket(environment: Environment, account_id: str) -> str:
     return environment.state_bucket or f"agent-state-tfstate-{account_id}-{environment.region}"
 
 
-def render(environment: Environment, account_id: str, bucket: str) -> dict[str, Path]:
-    """Writes the tfvars and the backend configuration of each root; returns the files by root and kind."""
+def render(
+    environment: Environment, account_id: str, bucket: str, pinned_versions: Mapping[str, str] = MappingProxyType({})
+) -> dict[str, Path]:
+    """Writes the tfvars and the backend configuration of each root; returns the files by root and kind.
+
+    `pinned_versions`: the systems that are rolled back, and to which version.
+    """
     directory = environment.build_dir
     directory.mkdir(parents=True, exist_ok=True)
     place: dict[str, Any] = {
@@ -139,6 +146,8 @@ def render(environment: Environment, account_id: str, bucket: str) -> dict[str, 
     if environment.github:
         # The apply role may make no role without it.
         root_variables[BOUNDARY_VARIABLE] = environment.boundary_arn(account_id)
+    if pinned_versions:
+        root_variables[ROLLBACK_VARIABLE] = dict(pinned_versions)
     source = shown(environment.file)
     backend = {"source": source, "bucket": bucket, "region": environment.region}
     return {
@@ -215,6 +224,8 @@ def _check(stated: dict[str, Any], file: Path) -> None:
             raise CommandError(
                 f"{where}: [variables] {name} is set from the file's name and its [aws] part.", "Remove the line."
             )
+        if name == ROLLBACK_VARIABLE:
+            raise CommandError(f"{where}: [variables] {name} is set by `make rollback`.", "Remove the line.")
         if name not in declared_variables():
             near = difflib.get_close_matches(name, declared_variables(), n=1)
             raise CommandError(

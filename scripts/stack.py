@@ -4,6 +4,7 @@ Every step can be repeated: whatever was interrupted, the next run finds out wha
 """
 
 import fcntl
+import json
 import os
 import re
 import shlex
@@ -11,13 +12,15 @@ import shutil
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from botocore.exceptions import ClientError
 
-from scripts import aws, build_lambdas, deployed_code, environments, github_roles, paths
+from scripts import aws, build_lambdas, deployed_code, environments, github_roles, paths, rollback_marks
 from scripts.console import CommandError, err, step
 from scripts.environments import Environment
+from scripts.rollback_marks import Marks
 from scripts.terraform_cli import Diagnostic, Terraform, TerraformError, binary, require_terraform
 
 # What a client needs to find the embedded AWS
@@ -34,6 +37,9 @@ class Stack(NamedTuple):
     state_bucket: str
     files: dict[str, Path]
     terraform: Terraform
+    # What is rolled back, and to which version the variables keep it.
+    marks: Marks = Marks()
+    pinned_versions: Mapping[str, str] = MappingProxyType({})
 
     @property
     def place(self) -> str:
@@ -64,9 +70,11 @@ def open_stack(name: str) -> Stack:
     aws.use(environment)
     account = aws.account_id(environment)
     bucket = environments.state_bucket(environment, account)
-    files = environments.render(environment, account, bucket)
+    marks = rollback_marks.read(bucket, environment.state_key)
+    pinned = marks.pinned_versions(build_lambdas.read_manifest(paths.LAMBDA_BUILD))
+    files = environments.render(environment, account, bucket, pinned)
     terraform = _terraform(environment, paths.TERRAFORM_ROOT)
-    return Stack(environment, account, bucket, files, terraform)
+    return Stack(environment, account, bucket, files, terraform, marks, pinned)
 
 
 def _terraform(environment: Environment, root: Path) -> Terraform:
@@ -172,9 +180,26 @@ def require_system(stack: Stack, applied: Collection[str], system: str) -> None:
         )
 
 
+def applied_systems(stack: Stack) -> dict[str, Any]:
+    """What was applied, by system, as the output `verification` has it; read without Terraform, which takes seconds."""
+    try:
+        answer = aws.client("s3").get_object(Bucket=stack.state_bucket, Key=stack.environment.state_key)
+    except ClientError as error:
+        if error.response["ResponseMetadata"]["HTTPStatusCode"] != 404:
+            raise
+        state = {}
+    else:
+        state = json.loads(answer["Body"].read())
+    if "verification" not in state.get("outputs", {}):
+        env = stack.environment.name
+        raise CommandError(f"environment {env!r} is not applied yet.", f"Run `make apply ENV={env}` first.")
+    systems: dict[str, Any] = state["outputs"]["verification"]["value"]["systems"]
+    return systems
+
+
 def replaced_code(stack: Stack) -> dict[str, Path]:
     """Functions whose code was replaced outside Terraform, which would not notice, with the zip to put back."""
-    return deployed_code.replaced(stack.terraform.outputs())
+    return deployed_code.replaced(stack.terraform.outputs(), stack.marks)
 
 
 def put_back_code(replaced: Mapping[str, Path]) -> None:
@@ -183,14 +208,34 @@ def put_back_code(replaced: Mapping[str, Path]) -> None:
         err.print(f"put back the code of {name}, which was replaced outside Terraform")
 
 
+def rollback_notes(stack: Stack) -> list[str]:
+    """What a plan must say of systems that are rolled back, one line each."""
+    return list(stack.marks.notes(stack.environment.name, stack.pinned_versions))
+
+
+def settle_rollbacks(stack: Stack) -> None:
+    """Part of every apply: takes back the marks that it made untrue, by new code or by the system's end."""
+    bucket, state_key = stack.state_bucket, stack.environment.state_key
+    marks = rollback_marks.read(bucket, state_key)
+    if marks.rollbacks or marks.bad_versions:
+        settled = marks.settled(stack.terraform.outputs())
+        if settled != marks:
+            rollback_marks.write(bucket, state_key, settled)
+            for system in sorted(marks.rollbacks.keys() - settled.rollbacks.keys()):
+                err.print(f"{system} is no longer rolled back")
+
+
 def plan(stack: Stack, title: str = "terraform plan", *, destroy: bool = False) -> bool:
     """Plans into the environment's plan file; True when there are changes to apply."""
     with step(title) as progress, _explained(stack, stack.terraform):
         try:
-            return stack.terraform.plan_to(stack.plan_file, stack.files["variables"], progress, destroy=destroy)
+            changes = stack.terraform.plan_to(stack.plan_file, stack.files["variables"], progress, destroy=destroy)
         except BaseException:
             stack.plan_file.unlink(missing_ok=True)
             raise
+    for note in () if destroy else rollback_notes(stack):
+        err.print(note, markup=False)
+    return changes
 
 
 def apply(stack: Stack, title: str = "terraform apply") -> None:
@@ -198,6 +243,7 @@ def apply(stack: Stack, title: str = "terraform apply") -> None:
     with step(title) as progress, _explained(stack, stack.terraform):
         stack.terraform.apply_plan(stack.plan_file, progress)
     stack.plan_file.unlink(missing_ok=True)
+    settle_rollbacks(stack)
 
 
 def keep_plan(stack: Stack) -> None:

@@ -49,6 +49,8 @@ def main(
             raise
         if changes:
             _apply(applied)
+        else:
+            stack.settle_rollbacks(applied)
         applied.plan_file.unlink(missing_ok=True)
         outputs = applied.terraform.outputs()
         checks = verify.verify(applied, outputs)

@@ -19,6 +19,7 @@ from scripts import aws, declared_tables, execution_logs
 from scripts.api_client import Answer, ApiClient
 from scripts.console import EXIT_FAILED, CommandError, Progress
 from scripts.probes import Record
+from scripts.rollback_marks import Rollback
 
 WARM_QUERIES = 100
 # A burst of other work on a shared machine is not the function's: only a budget missed in every round is missed.
@@ -54,15 +55,24 @@ class _Skip(Exception):  # noqa: N818  an outcome, not an error
 
 
 def verify_systems(
-    systems: Mapping[str, dict[str, Any]], verification: dict[str, Any], manifest: dict[str, Any], progress: Progress
+    systems: Mapping[str, dict[str, Any]],
+    verification: dict[str, Any],
+    manifest: dict[str, Any],
+    rolled_back: Mapping[str, Rollback],
+    progress: Progress,
 ) -> list[Check]:
     """All checks of the systems, in their order; `systems` are parts of the output `verification`.
+
+    `rolled_back`: systems whose callers shall get an older version than Terraform's.
 
     What takes no figures runs for all at once. Figures are taken of one system at a time, while nothing else runs.
     """
     if not systems:
         return []
-    runs = [_System(name, declared, verification, manifest, progress) for name, declared in systems.items()]
+    runs = [
+        _System(name, declared, verification, manifest, rolled_back.get(name), progress)
+        for name, declared in systems.items()
+    ]
     with ThreadPoolExecutor(len(runs)) as pool:
         prepared = [pool.submit(run.prepare) for run in runs]
         try:
@@ -114,12 +124,14 @@ class _System:
         declared: dict[str, Any],
         verification: dict[str, Any],
         manifest: dict[str, Any],
+        rollback: Rollback | None,
         progress: Progress,
     ) -> None:
         self.checks: list[Check] = []
         self._name, self._declared, self._progress = name, declared, progress
         self._budgets: dict[str, float] = verification["budgets"]
         self._built: str = manifest["functions"][name]["source_code_hash"]
+        self._rollback = rollback
         self._api = ApiClient(verification["api"]["url"], verification["api"]["auth"], verification["region"])
         self._tables = {logical: table["name"] for logical, table in declared["tables"].items()}
         self._log_group: str = declared["log_group_name"]
@@ -166,6 +178,8 @@ class _System:
         # What the logs are searched for begins now, by AWS's clock: that of this machine may be wrong.
         now = parsedate_to_datetime(deployed["ResponseMetadata"]["HTTPHeaders"]["date"])
         self._began = int(now.timestamp() * 1000)
+        if self._rollback:
+            return _rolled_back(name, deployed, self._rollback)
         if deployed["CodeSha256"] != self._built:
             raise _failed(
                 f"{name} runs code {deployed['CodeSha256'][:12]}…, the manifest says {self._built[:12]}…: "
@@ -356,6 +370,15 @@ def _table_as_declared(declared: dict[str, Any]) -> Outcome:
     return Outcome(
         f"ACTIVE as declared: {declared['billing_mode']}{indexes}, PITR {f'{window} d' if window else 'off'}"
     )
+
+
+def _rolled_back(name: str, deployed: Mapping[str, Any], mark: Rollback) -> Outcome:
+    if (deployed["Version"], deployed["CodeSha256"]) != (mark.to_version, mark.to_code_sha256):
+        raise _failed(
+            f"{name} is to be rolled back to version {mark.to_version}, but version {deployed['Version']} runs: "
+            "roll back or apply again"
+        )
+    return Outcome(f"rolled back to version {mark.to_version} ({mark.to_code_sha256[:12]}…) since {mark.since}")
 
 
 def percentile(values: list[float], percent: int) -> float:

@@ -34,8 +34,9 @@ def verify(applied: Stack, outputs: dict[str, Any], only: str = "") -> list[Chec
     manifest = json.loads((paths.LAMBDA_BUILD / MANIFEST).read_text())
     began = datetime.now(UTC)
     systems = {name: settings for name, settings in declared["systems"].items() if only in ("", name)}
+    rolled_back = {name: applied.marks.rollbacks[name] for name in applied.pinned_versions}
     with step(f"verify {', '.join(systems) or 'nothing: every system is off'}") as progress:
-        checks = verification.verify_systems(systems, declared, manifest, progress)
+        checks = verification.verify_systems(systems, declared, manifest, rolled_back, progress)
     checks.append(
         verification.no_changes(lambda: stack.plan(applied, "verify the next plan"), lambda: stack.summary(applied))
     )

@@ -61,6 +61,7 @@ locals {
       # Erasing a user's messages takes as long as it may.
       system == "agent_sessions" ? { timeout_seconds = 29 } : {},
       { for setting, value in try(var.functions[system], {}) : setting => value if value != null },
+      { pinned_version = lookup(var.pinned_versions, system, null) },
     )
   }
 

@@ -726,6 +726,23 @@ variable "functions" {
   }
 }
 
+variable "pinned_versions" {
+  description = "Versions that callers were rolled back to, by system. `make rollback` and the commands that plan set this, and lift it as soon as new code is built; nobody else should."
+  type        = map(string)
+  nullable    = false
+  default     = {}
+
+  validation {
+    condition     = length(setsubtract(keys(var.pinned_versions), local.known_systems)) == 0
+    error_message = "pinned_versions: there is no system ${join(", ", setsubtract(keys(var.pinned_versions), local.known_systems))}. Use some of: ${join(", ", local.known_systems)}."
+  }
+
+  validation {
+    condition     = alltrue([for version in values(var.pinned_versions) : can(regex("^[1-9][0-9]*$", version))])
+    error_message = "pinned_versions are numbers of published versions, not: ${join(", ", [for system, version in var.pinned_versions : "${system} = ${version}" if !can(regex("^[1-9][0-9]*$", version))])}. Lambda knows no other, and with $LATEST callers would get every upload before it is published."
+  }
+}
+
 # API
 
 variable "api_auth" {

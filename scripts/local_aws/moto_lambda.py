@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import copy
 import json
+import uuid
+from collections.abc import Iterable
 from typing import Any
 from urllib.parse import unquote
 
@@ -24,12 +26,13 @@ def _touch(function: Any) -> None:
 
 def install(invoker: Invoker) -> None:
     """Patches moto. Once a process."""
-    from moto.awslambda.models import LambdaBackend, LambdaFunction, LambdaStorage
+    from moto.awslambda.models import LambdaAlias, LambdaBackend, LambdaFunction, LambdaStorage
     from moto.awslambda.responses import LambdaResponse
 
     _invocations(invoker, LambdaFunction)
     _configuration(invoker, LambdaFunction)
     _versions(invoker, LambdaBackend, LambdaStorage)
+    _aliases(LambdaAlias, LambdaResponse)
     _event_configs(LambdaResponse)
 
 
@@ -140,13 +143,63 @@ def _versions(invoker: Invoker, backend_class: type, storage_class: type) -> Non
 
     @replace(backend_class, "delete_function")
     def delete_function(original: Any, self: Any, function_name: str, qualifier: str | None = None) -> None:
+        """moto deletes versions that callers use."""
         function = self.get_function(function_name, qualifier)
+        if qualifier:
+            _refuse_deletion(self.list_aliases(function.function_name), qualifier)
         original(self, function_name, qualifier)
         invoker.fleet.retire(function.function_name, self.region_name, qualifier)
 
     @replace(backend_class, "put_function_concurrency")
     def put_function_concurrency(original: Any, self: Any, function_name: str, reserved: Any) -> Any:
         return original(self, function_name, None if reserved is None else int(reserved))
+
+
+def _aliases(alias_class: type, response_class: type) -> None:
+    from moto.awslambda.exceptions import PreconditionFailedException
+
+    @replace(alias_class, "update")
+    def update(original: Any, self: Any, *args: Any) -> None:
+        """moto gives an alias one revision for life, and keeps a routing that routes nothing."""
+        original(self, *args)
+        if not (self.routing_config or {}).get("AdditionalVersionWeights"):
+            self.routing_config = None
+        self.revision_id = str(uuid.uuid4())
+
+    @replace(response_class, "update_alias")
+    def update_alias(original: Any, self: Any) -> Any:
+        """moto does not look at the revision that a caller has seen."""
+        name, seen = unquote(self.path.rsplit("/", 1)[-1]), json.loads(self.body).get("RevisionId")
+        function_name = unquote(self.path.rsplit("/")[-3])
+        if seen and self.backend.get_alias(name=name, function_name=function_name).revision_id != seen:
+            raise PreconditionFailedException(
+                "The RevisionId provided does not match the latest RevisionId. Call the GetFunction/GetAlias API to "
+                "retrieve the latest RevisionId"
+            )
+        return original(self)
+
+
+def _refuse_deletion(aliases: Iterable[Any], qualifier: str) -> None:
+    from moto.awslambda.exceptions import InvalidParameterValueException, LambdaClientError
+
+    if not qualifier.isdigit():
+        raise InvalidParameterValueException(
+            "$LATEST version cannot be deleted without deleting the function."
+            if qualifier == "$LATEST"
+            else "Cannot delete an alias by DeleteFunction."
+        )
+    using = [
+        alias.name
+        for alias in aliases
+        if qualifier in (alias.function_version, *((alias.routing_config or {}).get("AdditionalVersionWeights") or {}))
+    ]
+    if using:
+        refusal = LambdaClientError(
+            "ResourceConflictException",
+            f"Unable to delete version because the following aliases reference it: [{', '.join(using)}]",
+        )
+        refusal.code = 409
+        raise refusal
 
 
 def _event_configs(response_class: type) -> None:

@@ -27,9 +27,20 @@ run "places_and_names_of_a_wrong_shape" {
     persistence            = { toaster = "dynamodb" }
     attach_access_to_roles = { toaster = { roles = ["someone"] } }
     functions              = { toaster = {} }
+    pinned_versions        = { toaster = "3" }
   }
 
-  expect_failures = [var.environment, var.aws_region, var.aws_account_id, var.tags, var.persistence, var.attach_access_to_roles, var.functions]
+  expect_failures = [var.environment, var.aws_region, var.aws_account_id, var.tags, var.persistence, var.attach_access_to_roles, var.functions, var.pinned_versions]
+}
+
+run "a_pin_that_is_no_published_version" {
+  command = plan
+
+  variables {
+    pinned_versions = { agent_registry = "live" }
+  }
+
+  expect_failures = [var.pinned_versions]
 }
 
 run "numbers_below_their_bounds" {

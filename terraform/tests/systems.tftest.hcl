@@ -220,6 +220,20 @@ run "chat_sessions_alone" {
   }
 }
 
+run "rolled_back" {
+  command = plan
+
+  variables {
+    systems         = ["agent_registry", "pet_store"]
+    pinned_versions = { agent_registry = "3", chat_sessions = "2" }
+  }
+
+  assert {
+    condition     = module.agent_registry_function[0].serving_version == "3" && length(keys(output.systems)) == 2
+    error_message = "Callers stay at the version that they were rolled back to; a system that is off has none."
+  }
+}
+
 run "memory_everywhere" {
   command = plan
 

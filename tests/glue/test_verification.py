@@ -15,6 +15,7 @@ from scripts.api_client import Answer
 from scripts.console import CommandError, Progress
 from scripts.execution_logs import Report
 from scripts.probes import Record
+from scripts.rollback_marks import Rollback
 from scripts.verification import FAILED, PASSED, SKIPPED, Check
 
 DATE = "Sat, 21 Nov 2026 08:00:00 GMT"
@@ -28,6 +29,7 @@ class Stack:
         self.persistence = "dynamodb"
         self.logging: dict[str, str] = {"LogFormat": "Text"}
         self.concurrency: dict[str, int] = {}
+        self.rolled_back: dict[str, Rollback] = {}
         self.stores = True
         self.stays = self.write_fails_at = ""
         self.cold_remember = True
@@ -107,7 +109,9 @@ class Stack:
             "budgets": {"query_milliseconds": 50, "cold_start_milliseconds": 500},
         }
         manifest = {"functions": {"things": {"source_code_hash": "x"}}}
-        checks = verification.verify_systems({"things": declared}, settings, manifest, Progress("verify"))
+        checks = verification.verify_systems(
+            {"things": declared}, settings, manifest, self.rolled_back, Progress("verify")
+        )
         return {check.name: check for check in checks}
 
 

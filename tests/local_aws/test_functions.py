@@ -140,6 +140,44 @@ def test_a_deleted_versions_number_does_not_come_back(aws: Aws, deploy: Deploy) 
     assert client.publish_version(FunctionName=function.name)["Version"] == "2"
 
 
+def test_a_version_that_callers_use_is_not_deleted_and_others_stay(aws: Aws, deploy: Deploy) -> None:
+    client = aws.client("lambda")
+    function = deploy(VERSION.format(number=1), Publish=True)
+    for number in (2, 3, 4):
+        code = zip_of(VERSION.format(number=number))
+        client.update_function_code(FunctionName=function.name, ZipFile=code, Publish=True)
+    routing = {"AdditionalVersionWeights": {"3": 0.5}}
+    client.create_alias(FunctionName=function.name, Name="live", FunctionVersion="1", RoutingConfig=routing)
+    for used in ("1", "3"):
+        with pytest.raises(ClientError, match=r"the following aliases reference it: \[live\]") as refused:
+            client.delete_function(FunctionName=function.name, Qualifier=used)
+        assert refused.value.response["Error"]["Code"] == "ResourceConflictException"
+        assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] == 409
+    with pytest.raises(ClientError, match="cannot be deleted without deleting the function"):
+        client.delete_function(FunctionName=function.name, Qualifier="$LATEST")
+    client.delete_function(FunctionName=function.name, Qualifier="2")
+    with pytest.raises(ClientError, match="Function not found"):
+        client.delete_function(FunctionName=function.name, Qualifier="2")
+    versions = client.list_versions_by_function(FunctionName=function.name)["Versions"]
+    assert [version["Version"] for version in versions] == ["$LATEST", "1", "3", "4"]
+    assert client.get_alias(FunctionName=function.name, Name="live")["FunctionVersion"] == "1"
+    assert function.invoke(qualifier="4").payload[1] == 4
+
+
+def test_an_alias_that_was_moved_meanwhile_is_not_moved(aws: Aws, deploy: Deploy) -> None:
+    client = aws.client("lambda")
+    function = deploy(VERSION.format(number=1), Publish=True)
+    client.update_function_code(FunctionName=function.name, ZipFile=zip_of(VERSION.format(number=2)), Publish=True)
+    alias = {"FunctionName": function.name, "Name": "live"}
+    seen = client.create_alias(**alias, FunctionVersion="1")["RevisionId"]
+    moved = client.update_alias(**alias, FunctionVersion="2", RevisionId=seen)["RevisionId"]
+    assert client.get_alias(**alias)["RevisionId"] == moved != seen
+    with pytest.raises(ClientError, match="does not match the latest RevisionId") as refused:
+        client.update_alias(**alias, FunctionVersion="1", RevisionId=seen)
+    assert refused.value.response["Error"]["Code"] == "PreconditionFailedException"
+    assert client.get_alias(**alias)["FunctionVersion"] == "2"
+
+
 def test_an_alias_follows_its_version(aws: Aws, deploy: Deploy) -> None:
     client = aws.client("lambda")
     function = deploy(VERSION.format(number=1), Publish=True)

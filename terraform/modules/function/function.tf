@@ -82,7 +82,7 @@ resource "aws_lambda_alias" "live" {
   name             = var.function.alias
   description      = "What callers of ${var.function.name} get"
   function_name    = aws_lambda_function.this.function_name
-  function_version = aws_lambda_function.this.version
+  function_version = coalesce(var.function.pinned_version, aws_lambda_function.this.version)
 }
 
 # On the alias, so that a deployment moves it along with the version.

@@ -9,8 +9,13 @@ output "arn" {
 }
 
 output "version" {
-  description = "The version published last, which the alias points to."
+  description = "The version published last."
   value       = aws_lambda_function.this.version
+}
+
+output "serving_version" {
+  description = "The version that the alias points to."
+  value       = aws_lambda_alias.live.function_version
 }
 
 output "code_sha256" {

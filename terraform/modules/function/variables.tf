@@ -8,7 +8,8 @@ variable "function" {
     - `reserved_concurrency`: environments set aside and at the same time the ceiling; null for the account's pool,
       0 stops the function.
     - `environment`, `environment_kms_key_arn`: variables, and the key they are encrypted with (default: Lambda's own).
-    - `alias`: the alias that callers use; it points to the version published last.
+    - `alias`: the alias that callers use; it points to the version published last, or to `pinned_version`, an older
+      one that callers were rolled back to.
     - `snap_start`: start from a snapshot taken at publication, with Python 3.12 or newer. Not together with provisioned
       concurrency.
     - `provisioned_concurrency`: environments kept ready on the alias; 0 for none.
@@ -34,6 +35,7 @@ variable "function" {
     environment              = optional(map(string), {})
     environment_kms_key_arn  = optional(string)
     alias                    = optional(string, "live")
+    pinned_version           = optional(string)
     snap_start               = optional(bool, false)
     provisioned_concurrency  = optional(number, 0)
     tracing                  = optional(bool, false)
@@ -66,6 +68,11 @@ variable "function" {
   validation {
     condition     = can(regex("^[a-zA-Z0-9_-]{1,128}$", var.function.alias)) && !can(regex("^[0-9]+$", var.function.alias))
     error_message = "function.alias is \"${var.function.alias}\": Lambda takes 1 to 128 letters, digits, '-' and '_', not digits alone (those are versions)."
+  }
+
+  validation {
+    condition     = var.function.pinned_version == null || can(regex("^[1-9][0-9]*$", var.function.pinned_version))
+    error_message = "function.pinned_version is \"${coalesce(var.function.pinned_version, "null")}\": give the number of a published version. Lambda knows no other, and with $LATEST callers would get every upload before it is published."
   }
 
   validation {

@@ -290,6 +290,19 @@ run "role_of_a_strict_account" {
   }
 }
 
+run "callers_rolled_back_to_an_older_version" {
+  command = plan
+
+  variables {
+    function = { name = "agents", pinned_version = "3" }
+  }
+
+  assert {
+    condition     = aws_lambda_alias.live.function_version == "3" && aws_lambda_function.this.publish
+    error_message = "The alias stays at that version, while the function goes on."
+  }
+}
+
 run "permissions_on_the_alias" {
   command = plan
 

@@ -53,6 +53,16 @@ run "environment_with_a_bad_name" {
   expect_failures = [var.function]
 }
 
+run "pin_that_is_no_published_version" {
+  command = plan
+
+  variables {
+    function = { name = "agents", pinned_version = "$LATEST" }
+  }
+
+  expect_failures = [var.function]
+}
+
 run "alias_that_reads_like_a_version" {
   command = plan
 
