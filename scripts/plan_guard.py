@@ -8,11 +8,10 @@ hurts is no destruction to Terraform at all: an index that is rebuilt, items tha
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
-from itertools import groupby
 from typing import Any, NamedTuple
 
 from scripts import policy_growth
-from scripts.console import CommandError
+from scripts.console import EXIT_FAILED, CommandError, out
 
 RULES = (
     "replace-table",
@@ -56,8 +55,8 @@ _WITHOUT_PATHS = {
 }
 _DEFAULT_RECOVERY_DAYS = 35
 _TABLE_IS_LOST = (
-    "DynamoDB deletes all items, the indexes and the stream at once. Where recovery is on it keeps one last backup, for "
-    "35 days; otherwise nothing brings the items back."
+    "DynamoDB deletes all items, the indexes and the stream at once. Where recovery is on it keeps one last backup, "
+    "for 35 days; otherwise nothing brings the items back."
 )
 _REPLICA_IS_LOST = (
     "DynamoDB deletes the items in that region, and whatever reads or writes there fails. The other regions stay."
@@ -66,61 +65,30 @@ _BEGINNING = re.compile(rf"(?:^|\s+)(?=(?:{'|'.join(RULES)}):)")
 
 
 class Finding(NamedTuple):
-    """`change`: what the plan does. `consequence`: what AWS then does to the data, or to who may get at it."""
+    """`change`: what the plan does. `effect`: what AWS then does to the data, or to who may get at it."""
 
     rule: str
     address: str
     change: str
-    consequence: str
+    effect: str
 
     @property
-    def allowance(self) -> str:
+    def name(self) -> str:
         """What ALLOW takes."""
         return f"{self.rule}:{self.address}"
 
 
-class LetThrough(NamedTuple):
-    """`by`: ALLOW, or the pattern of the environment's file."""
-
-    finding: Finding
-    by: str
-
-
-class Judgement(NamedTuple):
-    """`unused`: texts of ALLOW that nothing in the plan needs, a mistake of whoever wrote them."""
+class Review(NamedTuple):
+    """`let_through`: each with what allowed it."""
 
     refused: list[Finding]
-    let_through: list[LetThrough]
-    unused: list[str]
+    let_through: list[tuple[Finding, str]]
 
     def facts(self) -> dict[str, Any]:
         return {
             "refused": [finding._asdict() for finding in self.refused],
             "let_through": [{**finding._asdict(), "allowed_by": by} for finding, by in self.let_through],
         }
-
-    def lines(self) -> list[str]:
-        """For a terminal."""
-        said = []
-        for (rule, consequence), alike in _alike(self.refused):
-            said.append(f"refused by {rule}: {consequence}")
-            for finding in alike:
-                said += [f"  {finding.address}: {finding.change}", f"    ALLOW='{finding.allowance}'"]
-        said += [f"let through by {by}: {finding.allowance} ({finding.change})" for finding, by in self.let_through]
-        return said
-
-    def markdown(self) -> str:
-        if not self.refused and not self.let_through:
-            return "**Guard**: nothing found.\n"
-        said = []
-        for (rule, consequence), alike in _alike(self.refused):
-            said += [f"**Guard refuses** (`{rule}`): {consequence}\n"]
-            said += [f"- `{finding.address}`: {finding.change}. `ALLOW='{finding.allowance}'`" for finding in alike]
-            said += [""]
-        if self.let_through:
-            said += ["**Guard** lets through what was allowed:\n"]
-            said += [f"- `{finding.allowance}`: {finding.change} (by `{by}`)" for finding, by in self.let_through]
-        return "\n".join(said).strip() + "\n"
 
 
 class Change(NamedTuple):
@@ -143,15 +111,81 @@ class Change(NamedTuple):
     def gone(self) -> bool:
         return "delete" in self.actions
 
-    def finding(self, rule: str, change: str, consequence: str, part: str = "") -> Finding:
-        return Finding(rule, f"{self.address}/{part}" if part else self.address, change, consequence)
+    def finding(self, rule: str, change: str, effect: str, part: str = "") -> Finding:
+        return Finding(rule, f"{self.address}/{part}" if part else self.address, change, effect)
 
 
-def check(plan: Mapping[str, Any]) -> list[Finding]:
+def review(planned: Mapping[str, Any], allow: str, standing: Sequence[str] = ()) -> Review:
+    """The plan's findings, sorted by what is allowed. Raises CommandError for an ALLOW that allows nothing."""
+    return judge(findings(planned), allow, standing)
+
+
+def judge(found: Sequence[Finding], allow: str, standing: Sequence[str] = ()) -> Review:
+    """`allow`: names of findings, with blanks between; `standing`: patterns of the environment's file."""
+    # Addresses hold blanks (`this["GET /agents"]`): a name begins where a rule's does.
+    asked = [text.strip() for text in _BEGINNING.split(allow) if text.strip()]
+    require_rules(asked, "ALLOW=")
+    names = sorted({finding.name for finding in found})
+    if idle := [text for text in asked if text not in names]:
+        there = f"The guard's findings are: {', '.join(names)}." if names else "The guard found nothing."
+        raise CommandError(f"ALLOW={idle[0]} allows nothing in this plan.", there)
+    refused: list[Finding] = []
+    let_through: list[tuple[Finding, str]] = []
+    for finding in found:
+        pattern = next((each for each in standing if _matches(finding.name, each)), None)
+        if finding.name in asked:
+            let_through.append((finding, "ALLOW"))
+        elif pattern:
+            let_through.append((finding, f"[guard] allow {pattern}"))
+        else:
+            refused.append(finding)
+    return Review(refused, let_through)
+
+
+def require_rules(texts: Sequence[str], where: str) -> None:
+    """Raises CommandError for a name, or a pattern, of no rule."""
+    for text in texts:
+        rule, _, address = text.partition(":")
+        if not (address and any(fnmatchcase(each, rule) for each in RULES)):
+            raise CommandError(
+                f"{where}{text} names no rule of the guard.", f"Write rule:address; the rules are {', '.join(RULES)}."
+            )
+
+
+def require_allowed(review: Review, environment: str) -> None:
+    """Raises CommandError when the guard refuses the plan."""
+    if review.refused:
+        names = " ".join(finding.name for finding in review.refused[:2])
+        more = " …" if len(review.refused) > 2 else ""
+        count = f"{len(review.refused)} change{'s' if len(review.refused) > 1 else ''}"
+        raise CommandError(
+            f"the guard refuses {count} of this plan; nothing is sealed or applied.",
+            f"Where that is really meant: make plan ENV={environment} ALLOW='{names}{more}'",
+            EXIT_FAILED,
+        )
+
+
+def show(review: Review) -> None:
+    """The findings for whoever plans or applies. What thirty routes have in common is said once."""
+    told: set[str] = set()
+    for finding in review.refused:
+        out.print(f"\nrefused: {finding.rule}: {finding.change} ({finding.address}).", markup=False)
+        if finding.effect not in told:
+            out.print(f"  {finding.effect}", markup=False)
+        out.print(f"  To let it through: ALLOW='{finding.name}'", markup=False)
+        told.add(finding.effect)
+    for finding, by in review.let_through:
+        out.print(f"\nlet through by {by}: {finding.rule}: {finding.change} ({finding.address}).", markup=False)
+        if finding.effect not in told:
+            out.print(f"  {finding.effect}", markup=False)
+        told.add(finding.effect)
+
+
+def findings(planned: Mapping[str, Any]) -> list[Finding]:
     """What the guard finds in a plan, by address."""
-    changes = list(_changes(plan))
+    changes = list(_changes(planned))
     made = {str(each.after.get("name")): each.address for each in changes if each.type == _TABLE and not each.before}
-    readers = _readers(plan)
+    readers = _readers(planned)
     found: list[Finding] = []
     for change in changes:
         if change.type in (_TABLE, _REPLICA):
@@ -160,38 +194,6 @@ def check(plan: Mapping[str, Any]) -> list[Finding]:
         found += _doors(change)
         found += _policies(change)
     return sorted(set(found), key=lambda finding: (finding.address, RULES.index(finding.rule)))
-
-
-def judge(findings: Sequence[Finding], allowed: Sequence[str], standing: Sequence[str] = ()) -> Judgement:
-    """The findings by what allows them: exact texts of ALLOW, or the patterns of the environment's file."""
-    require_rules(allowed, "ALLOW=")
-    refused: list[Finding] = []
-    let_through: list[LetThrough] = []
-    for finding in findings:
-        pattern = next((each for each in standing if _matches(finding.allowance, each)), None)
-        if finding.allowance in allowed:
-            let_through.append(LetThrough(finding, "ALLOW"))
-        elif pattern:
-            let_through.append(LetThrough(finding, pattern))
-        else:
-            refused.append(finding)
-    names = {finding.allowance for finding in findings}
-    return Judgement(refused, let_through, [text for text in allowed if text not in names])
-
-
-def allowances(text: str) -> list[str]:
-    """Those in ALLOW. Addresses hold blanks (`this["GET /agents"]`): one begins where a rule's name does."""
-    return [one.strip() for one in _BEGINNING.split(text) if one.strip()]
-
-
-def require_rules(texts: Sequence[str], where: str) -> None:
-    """Raises CommandError for a text, or a pattern, that names no rule."""
-    for text in texts:
-        rule, colon, address = text.partition(":")
-        if not (colon and address and any(fnmatchcase(each, rule) for each in RULES)):
-            raise CommandError(
-                f"{where}{text} names no rule of the guard.", f"Write rule:address; the rules are {', '.join(RULES)}."
-            )
 
 
 # --- tables --------------------------------------------------------------------------------------------------------
@@ -328,17 +330,17 @@ def _ttl(change: Change) -> Iterator[Finding]:
         return
     if was is None:
         what = f"items begin to expire by attribute {will}"
-        consequence = f"DynamoDB deletes, within days and for good, every item whose {will} lies in the past."
+        effect = f"DynamoDB deletes, within days and for good, every item whose {will} lies in the past."
     elif will is None:
         what = f"items no longer expire by attribute {was}"
-        consequence = "Whatever should have expired stays: readers see it, and storage grows."
+        effect = "Whatever should have expired stays: readers see it, and storage grows."
     else:
         what = f"items expire by attribute {will} instead of {was}"
-        consequence = (
+        effect = (
             f"DynamoDB stops deleting by {was}, and deletes for good every item whose {will} already lies in the past. "
             "It takes one such change an hour."
         )
-    yield change.finding("ttl-attribute", what, consequence)
+    yield change.finding("ttl-attribute", what, effect)
 
 
 def _ttl_attribute(values: Mapping[str, Any]) -> str | None:
@@ -352,16 +354,16 @@ def _recovery(change: Change, name: str) -> Iterator[Finding]:
     was, will = (_recovery_days(values) for values in (change.before, change.after))
     if will == 0 < was:
         what = f"point-in-time recovery of {name} is switched off"
-        consequence = (
+        effect = (
             "DynamoDB drops the whole history at once: no earlier moment can be restored, and switching it on again "
             "brings none back."
         )
     elif will < was:
         what = f"the recovery window of {name} shrinks from {was} to {will} days"
-        consequence = f"DynamoDB drops every restore point older than {will} days at once, for good."
+        effect = f"DynamoDB drops every restore point older than {will} days at once, for good."
     else:
         return
-    yield change.finding("recovery", what, consequence)
+    yield change.finding("recovery", what, effect)
 
 
 def _recovery_days(values: Mapping[str, Any]) -> int:
@@ -426,10 +428,10 @@ def _stream(change: Change, readers: Mapping[str, list[str]]) -> Iterator[Findin
     )
 
 
-def _readers(plan: Mapping[str, Any]) -> dict[str, list[str]]:
+def _readers(planned: Mapping[str, Any]) -> dict[str, list[str]]:
     """What reads from each stream, as far as the state knows."""
     found: dict[str, list[str]] = {}
-    for resource in _resources(plan.get("prior_state", {}).get("values", {}).get("root_module", {})):
+    for resource in _resources(planned.get("prior_state", {}).get("values", {}).get("root_module", {})):
         source = resource.get("values", {}).get(_READERS.get(resource["type"], ""))
         if source:
             found.setdefault(source, []).append(resource["address"])
@@ -482,8 +484,8 @@ def _keys(change: Change) -> Iterator[Finding]:
         what, until = "the encryption key is disabled", "until it is enabled again"
     else:
         return
-    consequence = f"Whatever is encrypted with it can't be read, at once {until}: tables, their backups, logs."
-    yield change.finding("destroy-key", what, consequence)
+    effect = f"Whatever is encrypted with it can't be read, at once {until}: tables, their backups, logs."
+    yield change.finding("destroy-key", what, effect)
 
 
 # --- doors ----------------------------------------------------------------------------------------------------------
@@ -549,9 +551,9 @@ def _wide_attachments(values: Mapping[str, Any]) -> set[str]:
 # --- the plan's JSON ------------------------------------------------------------------------------------------------
 
 
-def _changes(plan: Mapping[str, Any]) -> Iterator[Change]:
-    configuration = plan.get("configuration", {}).get("root_module", {})
-    for resource in plan.get("resource_changes", []):
+def _changes(planned: Mapping[str, Any]) -> Iterator[Change]:
+    configuration = planned.get("configuration", {}).get("root_module", {})
+    for resource in planned.get("resource_changes", []):
         change = resource["change"]
         if resource["mode"] != "managed" or change["actions"] == ["no-op"]:
             continue
@@ -590,16 +592,6 @@ def _plain(value: Any) -> Any:
     return sorted(value) if isinstance(value, list) and value else value or None
 
 
-def _matches(allowance: str, pattern: str) -> bool:
+def _matches(name: str, pattern: str) -> bool:
     """`*` stands for anything; brackets, which addresses are full of, for themselves."""
-    return fnmatchcase(allowance, re.sub(r"[\[?]", lambda found: f"[{found[0]}]", pattern))
-
-
-def _alike(findings: Sequence[Finding]) -> Iterator[tuple[tuple[str, str], list[Finding]]]:
-    """By rule and consequence: thirty routes of one API are told once."""
-
-    def kind(finding: Finding) -> tuple[str, str]:
-        return finding.rule, finding.consequence
-
-    order = sorted(findings, key=lambda finding: (RULES.index(finding.rule), finding.consequence, finding.address))
-    return ((key, list(group)) for key, group in groupby(order, kind))
+    return fnmatchcase(name, re.sub(r"[\[?]", lambda found: f"[{found[0]}]", pattern))
