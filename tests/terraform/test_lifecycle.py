@@ -25,6 +25,11 @@ STACK = {
     "attach_access_to_roles": {"agent_registry": {"roles": ["outside"]}},
     "alarms": {"subscribers": {"ops": {"endpoint": "ops@example.com"}}, "api": {"latency_milliseconds": 500}},
 }
+# Each silent by default, so here switched on: what they make must stay and go, too.
+OPTIONS = {
+    "table_encryption": {"type": "CUSTOMER_MANAGED", "create_kms_key": {"rotation_days": 180}},
+    "backup": {"lock": {"max_retention_days": 400}, "exclude": ["pet_store.pets"]},
+}
 
 
 def test_stack_comes_stays_and_goes(terraform: OpenTerraform, aws: dict[str, str]) -> None:
@@ -41,7 +46,10 @@ def test_stack_comes_stays_and_goes(terraform: OpenTerraform, aws: dict[str, str
     }
     iam.create_role(RoleName="outside", AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", **trust}))
 
-    stack = _open(terraform, "terraform", aws, STACK)
+    ec2 = _client(aws, "ec2")
+    (table,) = ec2.describe_route_tables()["RouteTables"]
+    endpoint = {"vpc_id": table["VpcId"], "route_table_ids": [table["RouteTableId"]]}
+    stack = _open(terraform, "terraform", aws, STACK | OPTIONS | {"dynamodb_vpc_endpoint": endpoint})
     stack.run("apply", "-auto-approve")
     outputs = json.loads(stack.run("output", "-json").stdout)
 
@@ -49,6 +57,14 @@ def test_stack_comes_stays_and_goes(terraform: OpenTerraform, aws: dict[str, str
     table = _client(aws, "dynamodb").describe_table(TableName=registry["tables"]["agents"]["name"])["Table"]
     assert table["TableArn"] == registry["tables"]["agents"]["arn"]
     assert [(key["AttributeName"], key["KeyType"]) for key in table["KeySchema"]] == [("agentId", "HASH")]
+    assert table["SSEDescription"]["KMSMasterKeyArn"] == outputs["table_kms_key_arn"]["value"]
+    assert _client(aws, "kms").get_key_rotation_status(KeyId=outputs["table_kms_key_arn"]["value"])[
+        "KeyRotationEnabled"
+    ]
+    (vault,) = _client(aws, "backup").list_backup_vaults()["BackupVaultList"]
+    assert (vault["Locked"], vault["MaxRetentionDays"]) == (True, 400)
+    (made,) = ec2.describe_vpc_endpoints()["VpcEndpoints"]
+    assert made["VpcEndpointId"] == outputs["dynamodb_vpc_endpoint"]["value"]["id"]
     alias = _client(aws, "lambda").get_alias(FunctionName=registry["function_name"], Name="live")
     assert alias["FunctionVersion"] == registry["function_version"]
     routes = _client(aws, "apigatewayv2").get_routes(ApiId=outputs["api"]["value"]["id"])["Items"]
@@ -66,6 +82,9 @@ def test_stack_comes_stays_and_goes(terraform: OpenTerraform, aws: dict[str, str
     alarms = [(item["address"], item["values"]) for item in resources if item["type"] == "aws_cloudwatch_metric_alarm"]
     assert {alarm["metric_name"] for _, alarm in alarms if alarm["namespace"] == "AWS/ApiGateway"} == {"5xx", "Latency"}
     assert silent(by_type(resources), alarms) == []
+    (selection,) = by_type(resources)["aws_backup_selection"]
+    tables = [table["arn"] for made in outputs["systems"]["value"].values() for table in made["tables"].values()]
+    assert set(selection["resources"]) == {arn for arn in tables if not arn.endswith(("idempotency", "PetStore"))}
 
     answer = stack.run("plan", "-detailed-exitcode", accept=(0, 2))
     assert answer.returncode == 0, f"the second plan must change nothing:\n{answer.stdout}"
@@ -131,6 +150,8 @@ def _client(aws: dict[str, str], service: str) -> Any:
 def _left_over(aws: dict[str, str]) -> dict[str, list[str]]:
     """What a destroy forgot, by kind; the role from outside belongs to somebody else."""
     logs, cloudwatch, iam = _client(aws, "logs"), _client(aws, "cloudwatch"), _client(aws, "iam")
+    aliases = _client(aws, "kms").list_aliases()["Aliases"]
+    endpoints = _client(aws, "ec2").describe_vpc_endpoints()["VpcEndpoints"]
     found = {
         "tables": _client(aws, "dynamodb").list_tables()["TableNames"],
         "functions": [item["FunctionName"] for item in _client(aws, "lambda").list_functions()["Functions"]],
@@ -142,10 +163,10 @@ def _left_over(aws: dict[str, str]) -> dict[str, list[str]]:
         "topics": [item["TopicArn"] for item in _client(aws, "sns").list_topics()["Topics"]],
         "roles": [item["RoleName"] for item in iam.list_roles()["Roles"] if item["RoleName"] != "outside"],
         "parameters": sorted(_published(aws)),
-        "policies": [item["PolicyName"] for item in iam.list_policies(Scope="Local")["Policies"]],
-        "attachments": [
-            item["PolicyName"] for item in iam.list_attached_role_policies(RoleName="outside")["AttachedPolicies"]
-        ],
+        "vaults": [item["BackupVaultName"] for item in _client(aws, "backup").list_backup_vaults()["BackupVaultList"]],
+        "plans": [item["BackupPlanName"] for item in _client(aws, "backup").list_backup_plans()["BackupPlansList"]],
+        "keys": [item["AliasName"] for item in aliases if not item["AliasName"].startswith("alias/aws/")],
+        "endpoints": [item["VpcEndpointId"] for item in endpoints if item["State"] != "deleted"],
     }
     return {kind: names for kind, names in found.items() if names}
 
