@@ -11,6 +11,10 @@ module "dynamodb_vpc_endpoint" {
     actions         = var.dynamodb_vpc_endpoint.actions
 
     # The markers, too: the functions write them in the transactions that write items.
-    table_arns = setunion(flatten([for system in values(local.systems) : [for table in values(system.tables) : table.arn]]), var.dynamodb_vpc_endpoint.other_table_arns)
+    table_arns = setunion(
+      flatten([for system in values(local.systems) : [for table in values(system.tables) : table.arn]]),
+      [for table in module.extra_table : table.arn],
+      var.dynamodb_vpc_endpoint.other_table_arns,
+    )
   }
 }

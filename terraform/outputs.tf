@@ -77,12 +77,6 @@ locals {
 output "backup" {
   description = "The backups' vault and the ids of plan and role; null without backups."
   value       = one([for made in module.backup : { vault_name = made.vault_name, vault_arn = made.vault_arn, plan_id = made.plan_id, role_arn = made.role_arn }])
-
-  # Not with the variable: the tables depend on it by way of their key.
-  precondition {
-    condition     = length(setsubtract(try(var.backup.exclude, []), keys(local.system_tables))) == 0
-    error_message = "backup.exclude: there is no table ${join(", ", setsubtract(try(var.backup.exclude, []), keys(local.system_tables)))}, so it would be backed up all the same. Use some of: ${join(", ", keys(local.system_tables))}."
-  }
 }
 
 output "table_kms_key_arn" {

@@ -891,7 +891,8 @@ variable "backup" {
     Backups of the tables by AWS Backup, in a vault of their own, beside point-in-time recovery; null for none.
 
     - `name`: of vault, plan and role; null for `<name_prefix>-<environment>-backup`.
-    - `exclude`: tables that are left out, as `<system>.<table>`; the idempotency markers always are.
+    - `exclude`: tables that are left out, as `<system>.<table>` or by the names in `extra_tables`; the idempotency
+      markers always are.
     - `rules`: when, and how long they stay, by a name of your choice: `schedule` (`cron(…)`, in UTC),
       `start_window_minutes`, `completion_window_minutes`, `delete_after_days` (null for never),
       `cold_storage_after_days` (null for never), `copy_to_vault_arns` (vaults of other regions or accounts). Null for
@@ -925,6 +926,11 @@ variable "backup" {
     kms_key_arn = optional(string)
     role_arn    = optional(string)
   })
+
+  validation {
+    condition     = length(setsubtract(try(var.backup.exclude, []), local.backup_names)) == 0
+    error_message = "backup.exclude: there is no table ${join(", ", setsubtract(try(var.backup.exclude, []), local.backup_names))}, so it would be backed up all the same. Use some of: ${join(", ", local.backup_names)}."
+  }
 }
 
 variable "dynamodb_vpc_endpoint" {
@@ -946,7 +952,7 @@ variable "dynamodb_vpc_endpoint" {
   })
 
   validation {
-    condition     = var.dynamodb_vpc_endpoint == null || length(var.systems) > 0
+    condition     = var.dynamodb_vpc_endpoint == null || length(var.systems) + length(var.extra_tables) > 0
     error_message = "dynamodb_vpc_endpoint leads to this stack's tables, and systems = [] has none: the endpoint would refuse everything. Remove it, or switch a system on."
   }
 }

@@ -106,6 +106,30 @@ run "a_key_of_the_callers_own_is_for_backups_too" {
   }
 }
 
+run "tables_of_no_system_and_keys_of_single_tables" {
+  command = plan
+
+  variables {
+    extra_tables = {
+      Orders = { hash_key = { name = "id", type = "S" }, encryption = { type = "CUSTOMER_MANAGED", kms_key_arn = "arn:aws:kms:eu-north-1:123456789012:key/orders" } }
+      Drafts = { hash_key = { name = "id", type = "S" } }
+    }
+    backup                   = { exclude = ["Drafts", "agent_registry.agents", "pet_store.pets"] }
+    dynamodb_vpc_endpoint    = { vpc_id = "vpc-0a1b2c3d", route_table_ids = ["rtb-0a1b2c3d"] }
+    permissions_boundary_arn = "arn:aws:iam::123456789012:policy/boundary"
+  }
+
+  assert {
+    condition     = { for statement in jsondecode(module.backup[0].policy_document).Statement : statement.Sid => statement.Resource if contains(["Tables", "Keys"], statement.Sid) } == { Keys = ["arn:aws:kms:eu-north-1:123456789012:key/orders"], Tables = ["arn:aws:dynamodb:eu-north-1:123456789012:table/Orders"] }
+    error_message = "What is left, and its key: ${module.backup[0].policy_document}"
+  }
+
+  assert {
+    condition     = strcontains(module.dynamodb_vpc_endpoint[0].policy, "table/Orders") && strcontains(module.dynamodb_vpc_endpoint[0].policy, "table/Drafts")
+    error_message = "The endpoint leads there, too: ${module.dynamodb_vpc_endpoint[0].policy}"
+  }
+}
+
 run "two_keys_at_once" {
   command = plan
 
@@ -133,7 +157,7 @@ run "an_excluded_table_that_is_none" {
     backup = { exclude = ["agent_registry.agent"] }
   }
 
-  expect_failures = [output.backup]
+  expect_failures = [var.backup]
 }
 
 run "an_endpoint_to_nothing" {
