@@ -7,7 +7,7 @@ SCANNERS := checkov==3.3.30 tf-nag==0.1.6
 RUN    := .venv/bin/python -m scripts
 
 .DEFAULT_GOAL := help
-.PHONY: help up down status logs build environments bootstrap plan apply verify env rollback prune drift gateway-target gateway-tools destroy comment fetch-bundle ci test lint format docs validate-ahead bench-cold lock clean
+.PHONY: help up down status logs build environments bootstrap plan apply verify env adopt migrate-index rollback prune drift gateway-target gateway-tools destroy comment fetch-bundle ci test lint format docs validate-ahead bench-cold lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -60,6 +60,12 @@ prune: .venv/run ## Delete old versions of functions that nobody uses: ENV=<name
 
 drift: .venv/run ## Tell what is not as the configuration says, and what AWS itself changes: ENV=<name> [JSON=1]
 	@$(RUN).drift --env '$(ENV)' $(if $(JSON),--json)
+
+adopt: .venv/run ## Take over a table that exists, as it is: ENV=<name> TABLE=<table> [AS=<system>.<table>|extra] [DRY_RUN=1] [JSON=1]
+	@$(RUN).adopt --env '$(ENV)' --table '$(TABLE)' $(if $(filter-out default,$(origin AS)),--as '$(AS)') $(if $(DRY_RUN),--dry-run) $(if $(JSON),--json)
+
+migrate-index: .venv/run ## Bring indexes to what is declared: ENV=<name> [INDEX=<system>.<table>/<index> TO=<name> [RANGE_KEY=price:N] [PROJECTION=ALL]] [YES=1] [JSON=1]
+	@$(RUN).migrate_index --env '$(ENV)' $(if $(INDEX),--index '$(INDEX)') $(if $(TO),--to '$(TO)') $(if $(RANGE_KEY),--range-key '$(RANGE_KEY)') $(if $(PROJECTION),--projection '$(PROJECTION)') $(if $(YES),--yes) $(if $(JSON),--json)
 
 destroy: .venv/run ## Destroy the stack, after asking for its name: ENV=<name> [CONFIRM=<name>]
 	@$(RUN).destroy --env '$(ENV)' $(if $(CONFIRM),--confirm '$(CONFIRM)')

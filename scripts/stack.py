@@ -9,16 +9,17 @@ import os
 import re
 import shlex
 import shutil
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+import psutil
 from botocore.exceptions import ClientError
 
-from scripts import aws, build_lambdas, deployed_code, environments, github_roles, paths, rollback_marks
-from scripts.console import CommandError, err, step
+from scripts import aws, build_lambdas, deployed_code, environments, github_roles, paths, rendering, rollback_marks
+from scripts.console import CommandError, Progress, err, step
 from scripts.environments import Environment
 from scripts.rollback_marks import Marks
 from scripts.terraform_cli import Diagnostic, Terraform, TerraformError, binary, require_terraform
@@ -148,12 +149,25 @@ def forget_interrupted_runs(stack: Stack) -> None:
 
     Only for the embedded AWS, which nobody but this checkout uses, and only under `exclusive`.
     """
+    _await_orphans(stack)
     s3 = aws.client("s3")
     for key in (stack.environment.state_key, environments.BOOTSTRAP_STATE_KEY):
         with suppress(s3.exceptions.NoSuchBucket):
             s3.delete_object(Bucket=stack.state_bucket, Key=f"{key}.tflock")
     for root in (paths.TERRAFORM_ROOT, paths.BOOTSTRAP_ROOT):
         (root / "errored.tfstate").unlink(missing_ok=True)
+
+
+def _await_orphans(stack: Stack) -> None:
+    """A Terraform whose command was killed works on: what it does is worth having, and its lock is no leftover."""
+    mine = str(stack.environment.build_dir)
+    for process in psutil.process_iter():
+        with suppress(psutil.Error, OSError):
+            if process.name().startswith(Path(binary()).name) and process.environ().get("TF_DATA_DIR", "").startswith(
+                mine
+            ):
+                with step("wait for Terraform, which outlived its command"):
+                    process.wait()
 
 
 def initialise(stack: Stack) -> None:
@@ -225,11 +239,21 @@ def settle_rollbacks(stack: Stack) -> None:
                 err.print(f"{system} is no longer rolled back")
 
 
-def plan(stack: Stack, title: str = "terraform plan", *, destroy: bool = False) -> bool:
-    """Plans into the environment's plan file; True when there are changes to apply."""
+def plan(
+    stack: Stack, title: str = "terraform plan", *, destroy: bool = False, variables: Mapping[str, Any] | None = None
+) -> bool:
+    """Plans into the environment's plan file; True when there are changes to apply.
+
+    `variables` go before those of the environment's file, for this plan only.
+    """
+    var_files = [stack.files["variables"]]
+    if variables:
+        source = "the command under way"
+        text = rendering.render("terraform.tfvars.j2", source=source, variables=variables)
+        var_files.append(rendering.write(stack.environment.build_dir / "overrides.tfvars", text))
     with step(title) as progress, _explained(stack, stack.terraform):
         try:
-            changes = stack.terraform.plan_to(stack.plan_file, stack.files["variables"], progress, destroy=destroy)
+            changes = stack.terraform.plan_to(stack.plan_file, var_files, progress, destroy=destroy)
         except BaseException:
             stack.plan_file.unlink(missing_ok=True)
             raise
@@ -238,9 +262,13 @@ def plan(stack: Stack, title: str = "terraform plan", *, destroy: bool = False) 
     return changes
 
 
-def apply(stack: Stack, title: str = "terraform apply") -> None:
-    """Applies the plan file and removes it: what was planned is applied once."""
-    with step(title) as progress, _explained(stack, stack.terraform):
+def apply(
+    stack: Stack,
+    title: str = "terraform apply",
+    beside: Callable[[Progress], AbstractContextManager[None]] = lambda _progress: nullcontext(),
+) -> None:
+    """Applies the plan file and removes it: what was planned is applied once. `beside` is entered meanwhile."""
+    with step(title) as progress, beside(progress), _explained(stack, stack.terraform):
         stack.terraform.apply_plan(stack.plan_file, progress)
     stack.plan_file.unlink(missing_ok=True)
     settle_rollbacks(stack)

@@ -7,7 +7,7 @@ import shutil
 import signal
 import subprocess
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -203,11 +203,14 @@ class Terraform(python_terraform.Terraform):  # type: ignore[misc]
         if code != 0:
             raise TerraformError("init", Result(code, stdout, stderr, ()))
 
-    def plan_to(self, plan_file: Path, var_file: Path, progress: Progress, *, destroy: bool = False) -> bool:
-        """Plans into `plan_file`; True when it holds changes."""
+    def plan_to(
+        self, plan_file: Path, var_file: Path | Sequence[Path], progress: Progress, *, destroy: bool = False
+    ) -> bool:
+        """Plans into `plan_file`; True when it holds changes. Of several variable files the last one wins."""
+        var_files = [str(file) for file in ([var_file] if isinstance(var_file, Path) else var_file)]
         options: dict[str, Any] = {"destroy": FLAG} if destroy else {}
         result = self._run_with_events(
-            progress, self.plan, out=str(plan_file), var_file=str(var_file), lock_timeout="60s", **options
+            progress, self.plan, out=str(plan_file), var_file=var_files, lock_timeout="60s", **options
         )
         if result.exit_code not in (NO_CHANGES, CHANGES):
             raise TerraformError("plan", result)

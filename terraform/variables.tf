@@ -607,6 +607,32 @@ variable "index_migrations" {
   }
 }
 
+variable "adopt_table_parts" {
+  description = <<-EOT
+    What tables of `adopt_tables` have beside them that exists already, by table; `make adopt` writes it.
+
+    - `autoscaling`: scaled places, such as `table read` and `index by-city write`.
+    - `contributor_insights`: `table`, and `index by-city` for an index.
+  EOT
+  nullable    = false
+  default     = {}
+
+  type = map(object({
+    autoscaling          = optional(set(string), [])
+    contributor_insights = optional(set(string), [])
+  }))
+
+  validation {
+    condition     = length(setsubtract(keys(var.adopt_table_parts), var.adopt_tables)) == 0
+    error_message = "adopt_table_parts: only what belongs to a table of adopt_tables is taken over, and ${join(", ", setsubtract(keys(var.adopt_table_parts), var.adopt_tables))} is not there. Add it to adopt_tables, or remove it here."
+  }
+
+  validation {
+    condition     = alltrue(flatten([for parts in values(var.adopt_table_parts) : [for place in parts.autoscaling : can(regex("^(table|index [a-zA-Z0-9_.-]{3,255}) (read|write)$", place))]]))
+    error_message = "adopt_table_parts: autoscaling is of `table read`, `table write`, `index <name> read` or `index <name> write`; AWS has no other scalable target of a table."
+  }
+}
+
 # Functions
 
 variable "lambda_manifest" {

@@ -89,7 +89,8 @@ resource "aws_appautoscaling_target" "this" {
   scalable_dimension = "dynamodb:${split(" ", each.value.place)[0]}:${title(each.value.kind)}CapacityUnits"
   min_capacity       = each.value.min
   max_capacity       = each.value.max
-  tags               = var.table.tags
+  # A table that keeps its own tags is taken over with its scaling, which has none.
+  tags = var.table.table_tags == null ? var.table.tags : {}
 }
 
 resource "aws_appautoscaling_policy" "this" {
