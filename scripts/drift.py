@@ -5,14 +5,12 @@ that a scaler moved, attributes that AWS computes), or somebody's in a setting t
 """
 
 import json
-import os
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 import typer
 
-from scripts import rendering, stack
+from scripts import github_api, rendering, stack
 from scripts.console import EXIT_FAILED, CommandError, one_line, out, run
 from scripts.stack import Stack
 
@@ -188,9 +186,7 @@ def main(
         drift = _find(opened, outputs)
         report = markdown(opened, drift)
         rendering.write(opened.environment.build_dir / "drift.md", report)
-    if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
-        with Path(summary).open("a") as file:
-            file.write(report)
+    github_api.add_to_summary(report)
     if json_output:
         found = {kind: [one._asdict() for one in entries] for kind, entries in drift._asdict().items()}
         known = stack.rollback_notes(opened)
