@@ -96,7 +96,8 @@ locals {
           actions = [
             "lambda:AddPermission", "lambda:CreateAlias", "lambda:CreateFunction", "lambda:DeleteAlias", "lambda:DeleteFunction",
             "lambda:DeleteFunctionCodeSigningConfig", "lambda:DeleteFunctionConcurrency",
-            "lambda:DeleteProvisionedConcurrencyConfig", "lambda:InvokeFunction", "lambda:PublishVersion",
+            "lambda:DeleteProvisionedConcurrencyConfig", "lambda:GetFunctionConcurrency", "lambda:InvokeFunction",
+            "lambda:ListAliases", "lambda:PublishVersion",
             "lambda:PutFunctionCodeSigningConfig", "lambda:PutFunctionConcurrency", "lambda:PutProvisionedConcurrencyConfig",
             "lambda:RemovePermission", "lambda:TagResource", "lambda:UntagResource", "lambda:UpdateAlias",
             "lambda:UpdateFunctionCode", "lambda:UpdateFunctionConfiguration",
