@@ -285,3 +285,15 @@ def test_a_table_that_is_not_active_is_told() -> None:
     actual = TABLE | {"statuses": {"things": "ACTIVE", "things/by-name": "CREATING"}}
     found = declared_tables.differences(declared, actual)
     assert found == ["things/by-name is CREATING"]
+
+
+def test_a_system_that_is_rolled_back_runs_exactly_that_version(stack: Stack) -> None:
+    mark = Rollback("2", "built", "1", "x", "2026-11-21T08:00:00Z", "arn:aws:iam::123456789012:user/ann")
+    stack.rolled_back = {"things": mark}
+    check = stack.verify()["deployed code"]
+    assert (check.status, check.detail) == (PASSED, "rolled back to version 1 (x…) since 2026-11-21T08:00:00Z")
+    for other in (mark._replace(to_version="3"), mark._replace(to_code_sha256="y")):
+        stack.rolled_back = {"things": other}
+        check = stack.verify()["deployed code"]
+        assert check.status == FAILED
+        assert f"is to be rolled back to version {other.to_version}, but version 1 runs" in check.detail

@@ -6,6 +6,7 @@ from typing import Any
 import boto3
 import pytest
 
+from scripts import drift
 from tests.terraform.running import REGION, REPOSITORY, Terraform
 
 ROOT = """
@@ -63,7 +64,12 @@ def test_what_the_scaler_moved_is_no_drift(table: Terraform, aws: dict[str, str]
     assert len(_targets(aws)) == 4
 
     _move(aws, table=(23, 31), index=(17, 19))
-    table.run("plan", "-detailed-exitcode")
+    table.run("plan", "-detailed-exitcode", "-out=tfplan")
+    found = drift.classify(table.show("tfplan"), {})
+    assert found.findings == []
+    moved = {one.attribute: (one.applied, one.actual) for one in found.managed}
+    assert moved["read_capacity"] == ("10", "23")
+    assert moved["global_secondary_index.write_capacity"] == ("5", "19")
     assert _capacity(aws) == {"Agents": (23, 31), "ByJob": (17, 19)}
 
     # Switched off, the numbers are the configuration's again.
