@@ -10,22 +10,19 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from scripts import aws, build_lambdas, paths
+from scripts import aws, paths
 from scripts.rollback_marks import Marks
 
-_NO_MARKS = Marks()
 
-
-def replaced(outputs: dict[str, Any], marks: Marks = _NO_MARKS) -> dict[str, Path]:
+def replaced(outputs: dict[str, Any], built: Mapping[str, Any], marks: Marks) -> dict[str, Path]:
     """Functions whose code is not what Terraform deployed, with the zip to put back; not one that is updated anyway.
 
-    Callers of a system that is rolled back get an older version's code; that is known.
+    `built`: the manifest's functions. Callers of a system that is rolled back get older code; that is known.
     """
-    manifest = build_lambdas.read_manifest(paths.LAMBDA_BUILD)
     functions = aws.client("lambda")
     found = {}
     for system, declared in outputs.get("verification", {}).get("systems", {}).items():
-        if manifest.get(system, {}).get("source_code_hash") != declared["code_sha256"]:
+        if built.get(system, {}).get("source_code_hash") != declared["code_sha256"]:
             continue
         name = declared["function_name"]
         own = {declared["code_sha256"]}
@@ -41,7 +38,7 @@ def replaced(outputs: dict[str, Any], marks: Marks = _NO_MARKS) -> dict[str, Pat
                     break  # Terraform makes it anew
                 raise
             if deployed["CodeSha256"] not in expected:
-                found[name] = paths.LAMBDA_BUILD / manifest[system]["zip"]
+                found[name] = paths.LAMBDA_BUILD / built[system]["zip"]
     return found
 
 

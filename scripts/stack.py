@@ -38,7 +38,8 @@ class Stack(NamedTuple):
     state_bucket: str
     files: dict[str, Path]
     terraform: Terraform
-    # What is rolled back, and to which version the variables keep it.
+    # The functions to apply, of the manifest; what is rolled back, and to which version the variables keep it.
+    functions: Mapping[str, Any] = MappingProxyType({})
     marks: Marks = Marks()
     pinned_versions: Mapping[str, str] = MappingProxyType({})
 
@@ -64,18 +65,23 @@ class Stack(NamedTuple):
         return self.environment.build_dir / "kept.manifest.json"
 
 
-def open_stack(name: str) -> Stack:
-    """Checks environment, Terraform and credentials, and renders what Terraform reads. Changes nothing in AWS."""
+def open_stack(name: str, functions: Mapping[str, Any] | None = None) -> Stack:
+    """Checks environment, Terraform and credentials, and renders what Terraform reads. Changes nothing in AWS.
+
+    `functions`: of the manifest that is to be applied; default: of what is built here.
+    """
     environment = environments.load(name)
     require_terraform()
     aws.use(environment)
     account = aws.account_id(environment)
     bucket = environments.state_bucket(environment, account)
     marks = rollback_marks.read(bucket, environment.state_key)
-    pinned = marks.pinned_versions(build_lambdas.read_manifest(paths.LAMBDA_BUILD))
+    if functions is None:
+        functions = build_lambdas.read_manifest(paths.LAMBDA_BUILD)
+    pinned = marks.pinned_versions(functions)
     files = environments.render(environment, account, bucket, pinned)
     terraform = _terraform(environment, paths.TERRAFORM_ROOT)
-    return Stack(environment, account, bucket, files, terraform, marks, pinned)
+    return Stack(environment, account, bucket, files, terraform, functions, marks, pinned)
 
 
 def _terraform(environment: Environment, root: Path) -> Terraform:
@@ -213,7 +219,7 @@ def applied_systems(stack: Stack) -> dict[str, Any]:
 
 def replaced_code(stack: Stack) -> dict[str, Path]:
     """Functions whose code was replaced outside Terraform, which would not notice, with the zip to put back."""
-    return deployed_code.replaced(stack.terraform.outputs(), stack.marks)
+    return deployed_code.replaced(stack.terraform.outputs(), stack.functions, stack.marks)
 
 
 def put_back_code(replaced: Mapping[str, Path]) -> None:

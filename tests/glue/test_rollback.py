@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from scripts import aws, deployed_code, rollback, rollback_marks, stack
+from scripts import aws, build_lambdas, deployed_code, paths, rollback, rollback_marks, stack
 from scripts.console import EXIT_FAILED, EXIT_USAGE, CommandError
 from tests.glue.deployed import BUCKET, KEY, SYSTEM, Deployed, source
 
@@ -198,15 +198,15 @@ def test_new_code_lifts_a_rollback_and_an_apply_of_it_takes_the_mark_back(four: 
 
 
 def test_foreign_code_is_found_although_callers_are_rolled_back(four: Deployed) -> None:
-    outputs = four.outputs("4")
+    outputs, built = four.outputs("4"), build_lambdas.read_manifest(paths.LAMBDA_BUILD)
     roll_back()
-    assert deployed_code.replaced(outputs, four.marks) == {}
-    assert four.name in deployed_code.replaced(outputs), "unless it is known"
+    assert deployed_code.replaced(outputs, built, four.marks) == {}
+    assert four.name in deployed_code.replaced(outputs, built, rollback_marks.Marks()), "unless it is known"
     foreign = four.publish("def handler(event, context): return 'foreign'")
-    assert four.name in deployed_code.replaced(outputs, four.marks), "in $LATEST"
+    assert four.name in deployed_code.replaced(outputs, built, four.marks), "in $LATEST"
     four.functions.update_alias(FunctionName=four.name, Name="live", FunctionVersion=foreign)
     four.publish(source(4))
-    assert four.name in deployed_code.replaced(outputs, four.marks), "where the callers are"
+    assert four.name in deployed_code.replaced(outputs, built, four.marks), "where the callers are"
 
 
 @pytest.mark.parametrize(
