@@ -10,7 +10,7 @@ import psutil
 import pytest
 import urllib3
 
-from tests.end_to_end.checkout import Checkout, wait_for
+from tests.end_to_end.checkout import COMMAND_SECONDS, Checkout, wait_for
 
 OLD, NEW = "type-price-index", "type-price-2"
 MIGRATE = ("migrate-index", "ENV=local", "YES=1")
@@ -19,7 +19,7 @@ SETTINGS = """
 systems = ["pet_store"]
 alarms = { enabled = false }
 enable_dashboard = false
-functions = { pet_store = { timeout_seconds = 2 } }
+functions = { pet_store = { timeout_seconds = 8 } }
 tables = { "pet_store.pets" = { indexes = { by-name = { hash_key = { name = "name", type = "S" } } } } }
 """
 
@@ -70,7 +70,7 @@ def reader(checkout: Checkout) -> Iterator[Reader]:
 def _killed_when(checkout: Checkout, reached: Callable[[], bool], *arguments: str) -> None:
     """Runs the command, and kills it and its Terraform without warning once `reached`."""
     process = checkout.start("make", "--no-print-directory", *MIGRATE, *arguments)
-    wait_for(lambda: reached() or process.poll() is not None, "that stage")
+    wait_for(lambda: reached() or process.poll() is not None, "that stage", COMMAND_SECONDS)
     assert process.poll() is None, process.communicate()
     family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
     for member in family:
@@ -109,7 +109,7 @@ def test_killed_on_the_way_it_goes_on_and_nobody_notices(checkout: Checkout, rea
 
     # The old index is gone; Ctrl-C lets Terraform say so in its state.
     process = checkout.start(".venv/bin/python", "-m", "scripts.migrate_index", "--env", "local", "--yes")
-    wait_for(lambda: OLD not in _indexes(checkout) or process.poll() is not None, "that stage")
+    wait_for(lambda: OLD not in _indexes(checkout) or process.poll() is not None, "that stage", COMMAND_SECONDS)
     process.send_signal(signal.SIGINT)
     _, stderr = process.communicate()
     assert "Traceback" not in stderr
