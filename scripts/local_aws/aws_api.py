@@ -12,6 +12,7 @@ from urllib.parse import parse_qs, unquote
 
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 
+from scripts.local_aws.access import Access
 from scripts.local_aws.http_server import Handler
 from scripts.local_aws.invocation import Invoker
 from scripts.local_aws.local_endpoints import LocalEndpoints
@@ -28,7 +29,9 @@ def moto_application() -> WsgiApplication:
     return application
 
 
-def make_handler(application: WsgiApplication, invoker: Invoker, local: LocalEndpoints) -> type[Handler]:
+def make_handler(
+    application: WsgiApplication, invoker: Invoker, local: LocalEndpoints, access: Access
+) -> type[Handler]:
     class AwsHandler(Handler, MotoRequestHandler):  # type: ignore[misc] # moto is untyped
         """One request of an AWS client."""
 
@@ -58,7 +61,10 @@ def make_handler(application: WsgiApplication, invoker: Invoker, local: LocalEnd
                 self.respond(status, [("Content-Type", "application/json")], json.dumps(answer).encode())
                 return
             invoke = _INVOKE.match(path) if self.command == "POST" else None
-            if invoke:
+            headers = {name.lower(): value for name, value in self.headers.items()}
+            if refused := access.refusal(self.command, self.path, headers, body):
+                self.respond(*refused)
+            elif invoke:
                 self._invoke(unquote(invoke[1]), query, body)
             else:
                 self._moto(body)

@@ -80,6 +80,8 @@ def needs(action: str, parameters: _Parameters, region: str, partition: str) -> 
         if parameters.get("IndexName"):
             resource += f"/index/{parameters['IndexName']}"
         yield name, resource, context
+        if action == "CreateTable" and parameters.get("Tags"):
+            yield "dynamodb:TagResource", resource, context
     elif "ResourceArn" in parameters:
         yield f"dynamodb:{action}", parameters["ResourceArn"], {}
     else:
@@ -143,7 +145,7 @@ def _well_signed(session: Session, handler: Any) -> bool:
 
 
 def _refusal(roles: Roles, session: Session, handler: Any) -> tuple[int, dict[str, str], str] | None:
-    """AWS's AccessDeniedException for a call that the function's role does not allow; None when it does."""
+    """AWS's AccessDeniedException for a call that the caller's role does not allow; None when it does."""
     action = handler._get_action()
     if handler.headers.get("x-amz-security-token") != session.session_token:
         return _error(400, "UnrecognizedClientException", "The security token included in the request is invalid.")

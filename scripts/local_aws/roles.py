@@ -79,6 +79,23 @@ def role_policies(role_arn: str, partition: str) -> tuple[list[str], str | None]
     return documents, boundary
 
 
+def _assumed(access_key_id: str) -> Session | None:
+    from moto.sts.models import sts_backends
+
+    for partition, backend in sts_backends[ACCOUNT_ID].items():
+        if assumed := backend.get_assumed_role_from_access_key(access_key_id):
+            return Session(
+                access_key_id=access_key_id,
+                secret_access_key=assumed.secret_access_key,
+                session_token=assumed.session_token,
+                role_arn=assumed.role_arn,
+                arn=assumed.arn,
+                partition=partition,
+                expires=assumed.expiration.timestamp(),
+            )
+    return None
+
+
 class Roles:
     """Makes sessions and says what they may do."""
 
@@ -121,8 +138,10 @@ class Roles:
             roles[:] = [role for role in roles if role.access_key_id != session.access_key_id]
 
     def find(self, access_key_id: str) -> Session | None:
-        """The function session with this key; None for every other caller."""
-        return self._sessions.get(access_key_id)
+        """The session of a role with this key, a function's or one that somebody assumed; None for other callers."""
+        return self._sessions.get(access_key_id) or (
+            _assumed(access_key_id) if access_key_id.startswith("ASIA") else None
+        )
 
     def allows(
         self,

@@ -40,6 +40,7 @@ class LocalAws:
 
     def start(self) -> None:
         from scripts.local_aws import moto_autoscaling, moto_backup, moto_dynamodb, moto_kms, moto_lambda
+        from scripts.local_aws.access import Access
         from scripts.local_aws.aws_api import make_handler, moto_application
         from scripts.local_aws.guardian import Guardian
         from scripts.local_aws.http_api import HttpApis, make_api_handler
@@ -56,7 +57,7 @@ class LocalAws:
         moto_backup.install()
         moto_kms.install()
         local = LocalEndpoints(self.settings, (self.port, self.api_port), self._invoker.fleet, roles)
-        self._aws.RequestHandlerClass = make_handler(moto_application(), self._invoker, local)
+        self._aws.RequestHandlerClass = make_handler(moto_application(), self._invoker, local, Access(roles))
         self._api.RequestHandlerClass = make_api_handler(HttpApis(self._invoker, roles))
         for server in (self._aws, self._api):
             threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True).start()

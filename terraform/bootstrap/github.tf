@@ -21,7 +21,7 @@ locals {
       function_arns   = ["${local.arn.lambda}:function:${stack.name_prefix}-${environment}-*"]
       role_arns       = distinct(["${local.iam}:role${stack.role_path}${stack.name_prefix}-${environment}-*", "${local.iam}:role${stack.role_path}${stack.backup_name}"])
       policy_arns     = ["${local.iam}:policy/${stack.name_prefix}-${environment}-*-access"]
-      log_group_arns  = ["${local.arn.logs}:log-group:/aws/lambda/${stack.name_prefix}-${environment}-*", "${local.arn.logs}:log-group:/aws/vendedlogs/http-api/${stack.name_prefix}-${environment}:*"]
+      log_group_arns  = ["${local.arn.logs}:log-group:/aws/lambda/${stack.name_prefix}-${environment}-*", "${local.arn.logs}:log-group:/aws/vendedlogs/http-api/${stack.name_prefix}-${environment}", "${local.arn.logs}:log-group:/aws/vendedlogs/http-api/${stack.name_prefix}-${environment}:*"]
       alarm_arns      = concat(["${local.arn.cloudwatch}:alarm:${stack.name_prefix}-${environment}-*"], [for table in stack.table_names : "${local.arn.cloudwatch}:alarm:${table}-*"])
       dashboard_arns  = ["arn:${local.partition}:cloudwatch::${local.account}:dashboard/${stack.name_prefix}-${environment}"]
       topic_arns      = ["${local.arn.sns}:${stack.name_prefix}-${environment}-alarms"]
