@@ -5,17 +5,24 @@ locals {
   apply_statements = {
     for environment, stack in local.stacks : environment => {
       apply-tables = {
-        # Items, too: verification reads back what it wrote through the API, and takes it away; and a replica is filled in
-        # the name of whoever makes it.
+        # Verification reads back what it wrote through the API, and takes away what the API doesn't.
         Tables = {
           actions = [
-            "dynamodb:BatchWriteItem", "dynamodb:CreateTable", "dynamodb:CreateTableReplica", "dynamodb:DeleteItem",
-            "dynamodb:DeleteResourcePolicy", "dynamodb:DeleteTable", "dynamodb:DeleteTableReplica", "dynamodb:GetItem",
-            "dynamodb:PutItem", "dynamodb:PutResourcePolicy", "dynamodb:Query", "dynamodb:Scan", "dynamodb:TagResource",
+            "dynamodb:CreateTable", "dynamodb:DeleteItem", "dynamodb:DeleteResourcePolicy", "dynamodb:DeleteTable",
+            "dynamodb:GetItem", "dynamodb:PutResourcePolicy", "dynamodb:Query", "dynamodb:TagResource",
             "dynamodb:UntagResource", "dynamodb:UpdateContinuousBackups", "dynamodb:UpdateContributorInsights",
             "dynamodb:UpdateItem", "dynamodb:UpdateTable", "dynamodb:UpdateTimeToLive",
           ]
           resources = flatten([for arn in stack.table_arns : [arn, "${arn}/index/*"]])
+          condition = {}
+        }
+        # A replica is filled in the name of whoever makes it.
+        Replicas = {
+          actions = [
+            "dynamodb:BatchWriteItem", "dynamodb:CreateTableReplica", "dynamodb:DeleteTableReplica", "dynamodb:PutItem",
+            "dynamodb:Scan",
+          ]
+          resources = length(stack.replica_regions) > 0 ? stack.table_arns : []
           condition = {}
         }
         # Each table and index that is scaled has a target with an id of its own.
@@ -124,7 +131,7 @@ locals {
         }
         # An API's id is AWS's to give, and its routes and integrations bear no tags: all HTTP APIs of the region.
         Apis = {
-          actions   = ["apigateway:DELETE", "apigateway:PATCH", "apigateway:POST", "apigateway:PUT"]
+          actions   = ["apigateway:DELETE", "apigateway:PATCH", "apigateway:POST"]
           resources = [local.apis_arn, "${local.apis_arn}/*", "${local.tags_arn}/*"]
           condition = {}
         }
@@ -177,7 +184,7 @@ locals {
         Roles = {
           actions = [
             "iam:DeleteRole", "iam:DeleteRolePolicy", "iam:DetachRolePolicy", "iam:ListInstanceProfilesForRole", "iam:TagRole",
-            "iam:UntagRole", "iam:UpdateAssumeRolePolicy", "iam:UpdateRole", "iam:UpdateRoleDescription",
+            "iam:UntagRole", "iam:UpdateAssumeRolePolicy", "iam:UpdateRoleDescription",
           ]
           resources = stack.role_arns
           condition = {}

@@ -17,8 +17,9 @@ locals {
       read = {
         Functions = {
           actions = [
-            "lambda:GetAlias", "lambda:GetFunction", "lambda:GetFunctionCodeSigningConfig", "lambda:GetFunctionConfiguration",
-            "lambda:GetPolicy", "lambda:GetProvisionedConcurrencyConfig", "lambda:ListTags", "lambda:ListVersionsByFunction",
+            "lambda:GetAlias", "lambda:GetFunction", "lambda:GetFunctionCodeSigningConfig", "lambda:GetFunctionConcurrency",
+            "lambda:GetFunctionConfiguration", "lambda:GetPolicy", "lambda:GetProvisionedConcurrencyConfig",
+            "lambda:ListAliases", "lambda:ListVersionsByFunction",
           ]
           resources = stack.function_arns
           condition = {}
@@ -66,7 +67,7 @@ locals {
           condition = {}
         }
         Parameters = {
-          actions   = ["ssm:GetParameter", "ssm:GetParameters", "ssm:ListTagsForResource"]
+          actions   = ["ssm:GetParameter", "ssm:ListTagsForResource"]
           resources = stack.parameter_arns
           condition = {}
         }
@@ -96,7 +97,7 @@ locals {
         Unscoped = {
           actions = [
             "application-autoscaling:DescribeScalableTargets", "application-autoscaling:DescribeScalingPolicies",
-            "ec2:DescribePrefixLists", "ec2:DescribeRouteTables", "ec2:DescribeVpcEndpoints", "kms:ListAliases",
+            "ec2:DescribePrefixLists", "ec2:DescribeVpcEndpoints", "kms:ListAliases",
             "sns:GetSubscriptionAttributes", "ssm:DescribeParameters",
           ]
           resources = ["*"]

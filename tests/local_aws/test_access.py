@@ -183,7 +183,7 @@ def test_a_new_function_takes_its_role_and_its_tags_too() -> None:
     [
         ("lambda", "GET", "/2015-03-31/functions/f/aliases/live", "lambda:GetAlias", FUNCTION),
         ("lambda", "DELETE", "/2015-03-31/functions/f?Qualifier=3", "lambda:DeleteFunction", FUNCTION),
-        ("apigateway", "GET", "/v2/apis/x/routes/y", "apigateway:GET", f"arn:aws:apigateway:{REGION}::/apis/x/routes/y"),
+        ("apigateway", "GET", "/v2/apis/x/routes", "apigateway:GET", f"arn:aws:apigateway:{REGION}::/apis/x/routes"),
         ("s3", "HEAD", "/b/dev/k", "s3:GetObject", "arn:aws:s3:::b/dev/k"),
         ("s3", "GET", "/b?list-type=2&prefix=env%3A%2F", "s3:ListBucket", "arn:aws:s3:::b"),
         ("s3", "PUT", "/b?policy", "s3:PutBucketPolicy", "arn:aws:s3:::b"),

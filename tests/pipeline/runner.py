@@ -13,8 +13,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import boto3
+
 from scripts import paths
 from tests.pipeline.fake_github import REPOSITORY, TOKEN, FakeGitHub
+from tests.pipeline.github_token import sign_in
 from tests.pipeline.workflows import workflow
 
 SUCCESS, FAILURE, SKIPPED = "success", "failure", "skipped"
@@ -88,6 +91,7 @@ class Runner:
         seen = {
             **seen,
             "steps": {step["id"]: {"outcome": "", "outputs": {}} for step in settings["steps"] if "id" in step},
+            "subject": _subject(settings, seen),
         }
         inherited = {
             name: text
@@ -159,8 +163,8 @@ class Runner:
         if action == "actions/checkout":
             self._check_out(clone, handed.get("ref") or seen["github"]["sha"])
         elif action == "aws-actions/configure-aws-credentials":
-            assert handed["role-to-assume"].startswith("arn:aws:iam::"), handed
-            return {**self.aws, "AWS_REGION": handed["aws-region"]}
+            keys = self._sign_in(handed["role-to-assume"], seen)
+            return {**self.aws, **keys, "AWS_REGION": handed["aws-region"]}
         elif action == "actions/upload-artifact":
             found = [file for pattern in handed["path"].split() for file in sorted(clone.glob(pattern.rstrip("/")))]
             files = [each for file in found for each in (sorted(file.iterdir()) if file.is_dir() else [file])]
@@ -172,6 +176,20 @@ class Runner:
         else:
             assert action == "./.github/actions/set-up", f"{action} is not played yet"
         return {}
+
+    def _sign_in(self, role_arn: str, seen: dict[str, Any]) -> dict[str, str]:
+        """The role's credentials for the job's token, if the role trusts that; where there is no AWS, none."""
+        assert role_arn.startswith("arn:aws:iam::"), role_arn
+        if "AWS_ENDPOINT_URL" not in self.aws:
+            return {}
+        sts = boto3.client(
+            "sts",
+            endpoint_url=self.aws["AWS_ENDPOINT_URL"],
+            region_name="us-east-1",
+            aws_access_key_id="nobody",
+            aws_secret_access_key="nobody",
+        )
+        return sign_in(sts, role_arn, seen["subject"])
 
     def _check_out(self, clone: Path, commit: str) -> None:
         for command in (["clone", "--quiet", "--no-checkout", self.origin, clone], ["checkout", "--quiet", commit]):
@@ -190,6 +208,16 @@ class Runner:
             packed = self.folder / "artifact.zip"
             packed.write_bytes(self.github.stored[artifact["id"]])
             shutil.unpack_archive(packed, target)
+
+
+def _subject(job: Mapping[str, Any], seen: Mapping[str, Any]) -> str:
+    """What the job's token says of it."""
+    github = seen["github"]
+    if "environment" in job:
+        return f"repo:{REPOSITORY}:environment:{value(job['environment'], seen)}"
+    return f"repo:{REPOSITORY}:" + (
+        "pull_request" if github["event_name"] == "pull_request" else f"ref:{github.get('ref')}"
+    )
 
 
 def share_virtual_environment(clone: Path) -> None:
