@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
 
-from scripts import aws, environment_file, stack
+from scripts import aws, environment_file, plan_guard, stack
 from scripts.console import EXIT_FAILED, CommandError, Progress, ask, err, out, run, step
 from scripts.index_migrations import Applied, Migration, applied_stage, declared, foreign_changes, stages_to_go
 from scripts.stack import Stack
@@ -50,6 +50,12 @@ def main(
         if opened.environment.embedded:
             stack.forget_interrupted_runs(opened)
         stack.initialise(opened)
+        if replaced := stack.replaced_code(opened):
+            # A new version would be published with that code.
+            raise CommandError(
+                f"the code of {', '.join(sorted(replaced))} was replaced outside Terraform.",
+                f"`make apply ENV={env}` first; it puts the code back.",
+            )
         systems = opened.terraform.outputs().get("systems", {})
         before = after = opened.environment.file.read_text()
         if to:
@@ -235,6 +241,7 @@ def _bring_to(
             f"the plan changes more than this index: {_listed(foreign)}; nothing of it was applied.",
             f"`make apply ENV={opened.environment.name}` first, with {migration.key} not yet in {VARIABLE}.",
         )
+    _pass_guard(opened, table, migration.old if stage == "done" else "")
     agree()
     try:
         stack.apply(opened, f"apply: {does}", lambda progress: _watched(progress, table, migration.new))
@@ -268,6 +275,25 @@ def _finish(
         tidied = True
     opened.plan_file.unlink(missing_ok=True)
     return tidied
+
+
+def _pass_guard(opened: Stack, table: str, may_drop: str) -> None:
+    """Every plan passes the guard; of an index that nobody reads any more, the removal is let through."""
+    planned = opened.terraform.show(opened.plan_file)
+    addresses = [
+        f"{change['address']}/{may_drop}"
+        for change in planned.get("resource_changes", [])
+        if change["type"] == "aws_dynamodb_table" and (change["change"]["before"] or {}).get("name") == table
+    ]
+    found = plan_guard.findings(planned)
+    meant = [finding for finding in found if finding.rule == "drop-index" and finding.address in addresses]
+    review = plan_guard.judge(found, " ".join(finding.name for finding in meant))
+    for finding, _ in review.let_through:
+        err.print(f"guard: {finding.name} is let through: nobody reads it any more", markup=False)
+    if review.refused:
+        opened.plan_file.unlink()
+        said = "; ".join(f"{finding.name}: {finding.change}" for finding in review.refused)
+        raise CommandError(f"the guard refuses this plan: {said}.", "Nothing of it was applied.", EXIT_FAILED)
 
 
 def _agree(opened: Stack, consent: _Consent, what: str) -> None:

@@ -242,6 +242,16 @@ run "indexes_and_tables_that_do_not_exist" {
   expect_failures = [var.index_migrations, var.adopt_tables]
 }
 
+run "parts_of_tables_that_are_not_adopted" {
+  command = plan
+
+  variables {
+    adopt_table_parts = { AgentRegistry = { autoscaling = ["index CapabilityIndex capacity"] } }
+  }
+
+  expect_failures = [var.adopt_table_parts]
+}
+
 run "values_that_dynamodb_refuses" {
   command = plan
 
