@@ -481,10 +481,10 @@ def _keys(change: Change) -> Iterator[Finding]:
     if change.gone:
         what, until = "the encryption key is destroyed", "and for good when its waiting period (7 to 30 days) is over"
     elif change.before.get("is_enabled") and change.after.get("is_enabled") is False:
-        what, until = "the encryption key is disabled", "until it is enabled again"
+        what, until = "the encryption key is disabled", "and until it is enabled again"
     else:
         return
-    effect = f"Whatever is encrypted with it can't be read, at once {until}: tables, their backups, logs."
+    effect = f"Tables, backups and logs that are encrypted with it can't be read: at once, {until}."
     yield change.finding("destroy-key", what, effect)
 
 
@@ -526,7 +526,7 @@ def _policies(change: Change) -> Iterator[Finding]:
         of_itself=change.type in _POLICIES_OF_ITSELF,
         principals=change.type not in _ENDPOINTS,
     )
-    grown += sorted(_wide_attachments(change.after) - _wide_attachments(change.before))
+    grown += [f"AWS's own {arn}" for arn in sorted(_wide_attachments(change.after) - _wide_attachments(change.before))]
     if grown:
         yield change.finding(
             "wildcard",

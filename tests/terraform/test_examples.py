@@ -1,5 +1,6 @@
 """Each module's example is applied, stays as it is, and goes without a trace: all of them in one go."""
 
+from scripts import plan_guard
 from scripts.docs import EXAMPLE
 from tests.terraform.alarms import applied
 from tests.terraform.running import MODULES, OpenTerraform
@@ -25,7 +26,9 @@ def test_examples_come_stay_and_go(terraform: OpenTerraform, aws: dict[str, str]
     modules = [f'module "{name}" {{\n  source = "../modules/{name}/{EXAMPLE.parent}"\n}}\n' for name in names]
     (root.directory / "main.tf").write_text(ROOT + "\n".join(modules))
     root.init()
-    root.run("apply", "-auto-approve")
+    root.run("plan", "-out=tfplan")
+    assert plan_guard.findings(root.show("tfplan")) == []
+    root.run("apply", "tfplan")
     made = {item["address"].split(".")[1] for item in applied(root.show()) if item["mode"] == "managed"}
     assert made == set(names), "an example that makes nothing shows nothing"
     again = root.run("plan", "-detailed-exitcode", accept=(0, 2))

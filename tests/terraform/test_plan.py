@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from scripts import plan_guard
 from tests.terraform.alarms import planned, planned_alarms, silent
 from tests.terraform.running import Terraform, copy_code, drop_backend, empty_aws
 
@@ -104,6 +105,11 @@ def test_options_bring_no_wildcards(every_option: Plan) -> None:
     assert any("xray:PutTraceSegments" in json.dumps(policy) for policy in policies.values())
     assert any("ec2:CreateNetworkInterface" in json.dumps(policy) for policy in policies.values())
     assert _too_wide(policies) == []
+
+
+def test_the_guard_lets_them_be_made(stack: Plan, every_option: Plan) -> None:
+    """It finds what costs data or opens a door: nothing of which anything here has a share."""
+    assert plan_guard.findings(stack) + plan_guard.findings(every_option) == []
 
 
 @pytest.mark.parametrize(

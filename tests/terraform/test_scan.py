@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from scripts import plan_guard
 from tests.terraform.running import REPOSITORY, Terraform, copy_code, drop_backend, empty_aws
 
 CHECKOV = REPOSITORY / ".venv-scan" / "bin" / "checkov"
@@ -94,6 +95,11 @@ def test_every_exception_is_needed(code: Path, unexcused: dict[str, Any]) -> Non
     texts = [file.read_text() for file in (code / "terraform").rglob("*.tf")]
     excepted = {check for text in texts for check, _ in EXCEPTION.findall(text)}
     assert {check for check, *_ in _failed(unexcused) + _failed(_scan_plans(code))} == excepted
+
+
+@pytest.mark.parametrize("plan", PLANS)
+def test_the_guard_finds_nothing(code: Path, plan: str) -> None:
+    assert plan_guard.findings(json.loads((code / plan).read_text())) == []
 
 
 @installed
