@@ -63,6 +63,7 @@ def main(
         opened = stack.open_stack(env)
         with step("roll back" if to != LATEST else "roll forward") as progress:
             moves = _moves(opened, system, to)
+            _warn_of_an_apply(opened)
             marks = _mark(opened, moves)
             for move in moves:
                 progress.update(move.function.system)
@@ -88,6 +89,22 @@ def main(
     for move in moves:
         out.print(_told(move))
     out.print(f"{time.monotonic() - began:.1f} s; next: make verify ENV={env}")
+
+
+def _warn_of_an_apply(opened: Stack) -> None:
+    """It is not waited for: a lock may be left by somebody who is gone, and callers can't wait."""
+    s3, key = aws.client("s3"), f"{opened.environment.state_key}.tflock"
+    try:
+        lock = json.loads(s3.get_object(Bucket=opened.state_bucket, Key=key)["Body"].read())
+    except ClientError as error:
+        if error.response["ResponseMetadata"]["HTTPStatusCode"] != 404:
+            raise
+        return
+    if lock.get("Operation") == "OperationTypeApply":
+        who = f"{lock.get('Who', 'somebody')} since {lock.get('Created', 'a while')}"
+        err.print(
+            f"an apply is under way ({who}): it may move callers on; see `make plan` when it has ended", markup=False
+        )
 
 
 def _told(move: Move) -> str:

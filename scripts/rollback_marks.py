@@ -96,7 +96,7 @@ def read(bucket: str, state_key: str) -> Marks:
             return Marks()
         raise CommandError(
             f"what is rolled back can't be read from s3://{bucket}/{key(state_key)}: {error}",
-            "Ask for the right to read what lies beside the state.",
+            "Ask for the right to read it; if the bucket is somebody else's, name another one in [state].",
         ) from error
     stated = json.loads(answer["Body"].read())
     if stated.get("format") != _FORMAT:

@@ -127,6 +127,18 @@ def test_an_alias_that_an_apply_moves_at_the_same_time_is_left_there(
     assert stack.open_stack("staging").pinned_versions == {}, "that was other code"
 
 
+@pytest.mark.parametrize("operation", ["OperationTypeApply", "OperationTypePlan"])
+def test_an_apply_under_way_is_told_and_not_waited_for(
+    four: Deployed, operation: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lock = {"Operation": operation, "Who": "ann@host", "Created": "2026-11-21T08:00:00Z"}
+    four.s3.put_object(Bucket=BUCKET, Key=f"{KEY}.tflock", Body=json.dumps(lock).encode())
+    roll_back()
+    assert four.live == "3"
+    told = "an apply is under way (ann@host since 2026-11-21T08:00:00Z)" in capsys.readouterr().err
+    assert told == (operation == "OperationTypeApply")
+
+
 def test_all_calls_go_to_the_version_rolled_back_to(four: Deployed) -> None:
     weights = {"AdditionalVersionWeights": {"4": 0.5}}
     four.functions.update_alias(FunctionName=four.name, Name="live", FunctionVersion="3", RoutingConfig=weights)
