@@ -28,9 +28,11 @@ run "places_and_names_of_a_wrong_shape" {
     attach_access_to_roles = { toaster = { roles = ["someone"] } }
     functions              = { toaster = {} }
     pinned_versions        = { toaster = "3" }
+
+    permissions_boundary_arn = "boundary"
   }
 
-  expect_failures = [var.environment, var.aws_region, var.aws_account_id, var.tags, var.persistence, var.attach_access_to_roles, var.functions, var.pinned_versions]
+  expect_failures = [var.environment, var.aws_region, var.aws_account_id, var.tags, var.persistence, var.attach_access_to_roles, var.functions, var.pinned_versions, var.permissions_boundary_arn]
 }
 
 run "a_pin_that_is_no_published_version" {

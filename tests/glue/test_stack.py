@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from scripts import apply, paths, stack
+from scripts.console import CommandError
 from scripts.environments import Environment
 from scripts.stack import Stack, StateLockedError
 from scripts.terraform_cli import Terraform
@@ -25,10 +26,21 @@ LOCKED = {
     "type": "diagnostic",
     "diagnostic": {"severity": "error", "summary": "Error acquiring the state lock", "detail": DETAIL},
 }
-PROGRAM = f"""#!/bin/sh
-[ "$1" = version ] && {{ echo '{{"terraform_version": "1.11.0"}}'; exit; }}
+TRUSTED_ALREADY = {
+    "type": "diagnostic",
+    "diagnostic": {
+        "severity": "error",
+        "summary": "creating IAM OIDC Provider: operation error IAM: CreateOpenIDConnectProvider, https response error "
+        "StatusCode: 409, EntityAlreadyExists: Provider with url https://token.actions.githubusercontent.com already "
+        "exists.",
+        "detail": "",
+        "address": "aws_iam_openid_connect_provider.github[0]",
+    },
+}
+PROGRAM = """#!/bin/sh
+[ "$1" = version ] && { echo '{"terraform_version": "1.11.0"}'; exit; }
 cat <<'END'
-{json.dumps(LOCKED)}
+SAID
 END
 exit 1
 """
@@ -38,7 +50,7 @@ exit 1
 def locked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stack:
     """A stack whose state somebody else holds."""
     program = tmp_path / "my terraform"
-    program.write_text(PROGRAM)
+    program.write_text(PROGRAM.replace("SAID", json.dumps(LOCKED)))
     program.chmod(program.stat().st_mode | stat.S_IXUSR)
     monkeypatch.setenv("TERRAFORM", str(program))
     monkeypatch.setattr(paths, "BUILD", tmp_path / "build")
@@ -47,6 +59,14 @@ def locked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stack:
     root = tmp_path / "root"
     root.mkdir()
     return Stack(environment, "123456789012", "bucket", {}, Terraform(root, environment.build_dir / "t", os.environ))
+
+
+def test_an_account_that_trusts_github_already_says_how_to_use_that(locked: Stack) -> None:
+    Path(os.environ["TERRAFORM"]).write_text(PROGRAM.replace("SAID", json.dumps(TRUSTED_ALREADY)))
+    with pytest.raises(CommandError, match="trusts GitHub already") as caught:
+        stack.apply(locked)
+    arn = "arn:aws:iam::123456789012:oidc-provider/token.actions.githubusercontent.com"
+    assert f'[github] oidc_provider_arn = "{arn}"' in caught.value.next_step
 
 
 def test_a_held_lock_is_told_with_the_command_that_takes_it_away(locked: Stack) -> None:
