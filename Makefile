@@ -37,11 +37,11 @@ environments: .venv/run ## List the environments on AWS, and which of them workf
 bootstrap: .venv/run ## Make the account's state bucket and GitHub's roles, once: ENV=<name>
 	@$(RUN).bootstrap --env '$(ENV)'
 
-plan: .venv/run ## Show what an apply would change, and keep the plan: ENV=<name>
-	@$(RUN).plan --env '$(ENV)'
+plan: .venv/run ## Show what an apply would change, guard it, and seal it: ENV=<name> [ALLOW="rule:address …"]
+	@$(RUN).plan --env '$(ENV)' $(if $(ALLOW),--allow '$(ALLOW)')
 
-apply: .venv/run ## Apply the kept plan, or a fresh one: ENV=<name> [YES=1]
-	@$(RUN).apply --env '$(ENV)' $(if $(YES),--yes)
+apply: .venv/run ## Apply the sealed plan, or a fresh one: ENV=<name> [BUNDLE=file] [DIGEST=sha256] [YES=1] [ALLOW="rule:address …"]
+	@$(RUN).apply --env '$(ENV)' $(if $(BUNDLE),--bundle '$(BUNDLE)') $(if $(DIGEST),--digest '$(DIGEST)') $(if $(ALLOW),--allow '$(ALLOW)') $(if $(YES),--yes)
 
 verify: .venv/run ## Prove what is applied: ENV=<name> [SYSTEM=…] [JUNIT=file] [JSON=1]
 	@$(RUN).verify --env '$(ENV)' $(if $(SYSTEM),--system '$(SYSTEM)') $(if $(JUNIT),--junit '$(JUNIT)') $(if $(JSON),--json)

@@ -42,6 +42,19 @@ def replaced(outputs: dict[str, Any], built: Mapping[str, Any], marks: Marks) ->
     return found
 
 
+def live_versions(outputs: dict[str, Any]) -> dict[str, str]:
+    """The version that each system's alias points to now; systems without a function there are left out."""
+    functions = aws.client("lambda")
+    found = {}
+    for system, declared in outputs.get("verification", {}).get("systems", {}).items():
+        try:
+            alias = functions.get_alias(FunctionName=declared["function_name"], Name=declared["alias_name"])
+        except functions.exceptions.ResourceNotFoundException:
+            continue
+        found[system] = str(alias["FunctionVersion"])
+    return found
+
+
 def put_back(found: Mapping[str, Path]) -> list[str]:
     """Uploads and publishes the right code; the next plan moves the alias to it. Returns the functions' names."""
     functions = aws.client("lambda")

@@ -60,7 +60,7 @@ def _refuse_protected_tables(opened: Stack) -> None:
         raise CommandError(
             f"deletion protection is on for {', '.join(protected)}; nothing was destroyed.",
             f"To give up their data, set deletion_protection = false in {opened.environment.file.name}, "
-            f"`make apply ENV={opened.environment.name}`, and destroy again.",
+            f"`make apply ENV={opened.environment.name}` with the ALLOW that its guard names, and destroy again.",
         )
 
 

@@ -1,8 +1,8 @@
 """The environments a person edits (`terraform/environments/<name>.toml`) and what is rendered from them.
 
-A file has four parts: `[aws]` says where (region, and optionally the account that must be the right one), `[state]`
-where Terraform keeps its state, `[github]` whose workflows may plan and apply, `[variables]` the root module's
-variables, which `terraform.tfvars.example` explains.
+A file has five parts: `[aws]` says where (region, and optionally the account that must be the right one), `[state]`
+where Terraform keeps its state, `[github]` whose workflows may plan and apply, `[guard]` what the plan guard lets
+through at any time, `[variables]` the root module's variables, which `terraform.tfvars.example` explains.
 """
 
 import difflib
@@ -27,6 +27,7 @@ _PARTS: dict[str, dict[str, type] | None] = {
     "aws": {"region": str, "account_id": str, "profile": str, "embedded": bool},
     "state": {"bucket": str, "key": str},
     "github": {"repository": str, "branch": str, "oidc_provider_arn": str},
+    "guard": {"allow": list},
     "variables": None,
 }
 _EXPORTED_KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
@@ -59,6 +60,8 @@ class Environment(NamedTuple):
     state_key: str
     variables: dict[str, Any]
     github: GitHub | None = None
+    # What the plan guard lets through whenever it is planned: "rule:address", where `*` stands for anything
+    guard_allow: tuple[str, ...] = ()
 
     @property
     def stack_name(self) -> str:
@@ -122,6 +125,7 @@ def parse(name: str, file: Path, text: str) -> Environment:
         state_key=state.get("key", f"{name}/terraform.tfstate"),
         variables=stated.get("variables", {}),
         github=GitHub(**stated["github"]) if "github" in stated else None,
+        guard_allow=tuple(stated.get("guard", {}).get("allow", [])),
     )
 
 
@@ -209,8 +213,9 @@ def _check(stated: dict[str, Any], file: Path) -> None:
         for key, value in keys.items():
             if key not in allowed:
                 raise CommandError(f"{where}: [{part}] has no setting {key!r}.", f"Use {_or(allowed)}.")
-            if not isinstance(value, allowed[key]):
-                wanted = {str: "a string in quotes", bool: "true or false"}[allowed[key]]
+            strings = not isinstance(value, list) or all(isinstance(each, str) for each in value)
+            if not isinstance(value, allowed[key]) or not strings:
+                wanted = {str: "a string in quotes", bool: "true or false", list: "a list of strings"}[allowed[key]]
                 raise CommandError(f"{where}: [{part}] {key} = {value!r} has the wrong shape.", f"Write {wanted}.")
     if not stated.get("aws", {}).get("region"):
         raise CommandError(f"{where}: [aws] region is missing.", 'Add for example region = "eu-north-1".')

@@ -66,7 +66,7 @@ def main(
 
         def begin() -> None:
             environment_file.write(opened.environment, before, after)
-            stack.drop_kept_plan(opened)
+            opened.bundle_file.unlink(missing_ok=True)
 
         consent = _Consent(opened, yes, begin)
         done = [migration for migration in migrations if _migrate(opened, systems, migrations, migration, consent)]

@@ -1,6 +1,7 @@
-"""Fills the templates of `scripts/templates`, for Terraform (`hcl`) and for environment files (`env`)."""
+"""Fills the templates of `scripts/templates`: for Terraform (`hcl`), environment files (`env`), Markdown (`code`)."""
 
 import json
+import re
 import shlex
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ def render(template: str, **values: Any) -> str:
         keep_trailing_newline=True,
         autoescape=False,  # noqa: S701  the output is no HTML; the filters escape what its readers would interpret
     )
-    engine.filters |= {"hcl": _hcl, "env": _env, "one_line": one_line}
+    engine.filters |= {"hcl": _hcl, "env": _env, "one_line": one_line, "code": _code}
     return engine.get_template(template).render(values)
 
 
@@ -32,10 +33,21 @@ def write(target: Path, text: str) -> Path:
     return target
 
 
+def json_text(value: Any) -> str:
+    """JSON as a person reads it; the same for the same value."""
+    return json.dumps(value, ensure_ascii=False, indent=2, sort_keys=True) + "\n"
+
+
 def _hcl(value: Any) -> str:
     """A TOML value as an HCL expression. JSON is HCL but for the templates that `${` and `%{` would start."""
     text = json.dumps(value, ensure_ascii=False, indent=2)
     return text.replace("${", "$${").replace("%{", "%%{")
+
+
+def _code(text: str) -> str:
+    """Text as it stands, within a line of Markdown."""
+    ticks = "`" * (1 + max(map(len, re.findall("`+", text)), default=0))
+    return f"{ticks}{one_line(text)}{ticks}"
 
 
 def _env(value: str) -> str:

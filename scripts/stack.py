@@ -8,7 +8,6 @@ import json
 import os
 import re
 import shlex
-import shutil
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
@@ -18,7 +17,17 @@ from typing import Any, NamedTuple
 import psutil
 from botocore.exceptions import ClientError
 
-from scripts import aws, build_lambdas, deployed_code, environments, github_roles, paths, rendering, rollback_marks
+from scripts import (
+    aws,
+    build_lambdas,
+    deployed_code,
+    environments,
+    github_roles,
+    paths,
+    plan_bundle,
+    rendering,
+    rollback_marks,
+)
 from scripts.console import CommandError, Progress, err, step
 from scripts.environments import Environment
 from scripts.rollback_marks import Marks
@@ -50,19 +59,29 @@ class Stack(NamedTuple):
         where = f"{self.environment.name}: account {self.account_id}, region {self.environment.region}"
         return f"{where}, endpoint {endpoint}" if endpoint else where
 
+    def facts(self) -> dict[str, str]:
+        """Where the environment is, as a sealed plan states it."""
+        return {
+            "account_id": self.account_id,
+            "region": self.environment.region,
+            "state_bucket": self.state_bucket,
+            "state_key": self.environment.state_key,
+        }
+
     @property
     def plan_file(self) -> Path:
         """The plan of the command under way."""
         return self.environment.build_dir / "terraform.tfplan"
 
     @property
-    def kept_plan_file(self) -> Path:
-        """The plan that `make plan` keeps for `make apply`, beside the manifest that it was made with."""
-        return self.environment.build_dir / "kept.tfplan"
+    def bundle_file(self) -> Path:
+        """The sealed plan that `make plan` leaves for `make apply`."""
+        return self.environment.build_dir / plan_bundle.FILE
 
     @property
-    def kept_manifest_file(self) -> Path:
-        return self.environment.build_dir / "kept.manifest.json"
+    def applied_file(self) -> Path:
+        """What the last apply from here was, and which functions it moved: `make rollback` reads it."""
+        return self.environment.build_dir / "applied.json"
 
 
 def open_stack(name: str, functions: Mapping[str, Any] | None = None) -> Stack:
@@ -280,40 +299,15 @@ def apply(
     settle_rollbacks(stack)
 
 
-def keep_plan(stack: Stack) -> None:
-    """Keeps the plan just made for a later apply."""
-    shutil.copyfile(paths.LAMBDA_BUILD / build_lambdas.MANIFEST, stack.kept_manifest_file)
-    stack.plan_file.replace(stack.kept_plan_file)
-
-
-def drop_kept_plan(stack: Stack) -> None:
-    stack.kept_plan_file.unlink(missing_ok=True)
-
-
-def return_kept_plan(stack: Stack) -> None:
-    """For a plan that was taken but could not be begun: it can be taken once more."""
-    stack.plan_file.replace(stack.kept_plan_file)
-
-
-def take_kept_plan(stack: Stack) -> bool:
-    """Makes the kept plan, if there is one, the plan to apply. It can be taken once."""
-    if not stack.kept_plan_file.exists():
-        return False
-    planned_with = stack.kept_manifest_file.read_bytes() if stack.kept_manifest_file.exists() else b""
-    if planned_with != (paths.LAMBDA_BUILD / build_lambdas.MANIFEST).read_bytes():
-        drop_kept_plan(stack)
-        raise CommandError(
-            "the functions have changed since this plan was made; nothing was applied.",
-            f"Run `make plan ENV={stack.environment.name}` again.",
-        )
-    stack.kept_plan_file.replace(stack.plan_file)
-    return True
-
-
-def summary(stack: Stack) -> dict[str, Any]:
+def summary(stack: Stack) -> dict[str, int]:
     """How many resources the plan file creates, updates, replaces and deletes."""
+    return counts(stack.terraform.show(stack.plan_file))
+
+
+def counts(planned: Mapping[str, Any]) -> dict[str, int]:
+    """The same of a plan as `terraform show -json` tells it."""
     counts = {"create": 0, "update": 0, "replace": 0, "delete": 0}
-    for change in stack.terraform.show(stack.plan_file).get("resource_changes", []):
+    for change in planned.get("resource_changes", []):
         actions = change["change"]["actions"]
         if len(actions) == 2:
             counts["replace"] += 1

@@ -238,6 +238,16 @@ class Terraform(python_terraform.Terraform):  # type: ignore[misc]
         shown: dict[str, Any] = json.loads(stdout)
         return shown
 
+    def state_version(self) -> tuple[str | None, int]:
+        """Lineage and serial of the state: another serial is another state. (None, 0) before the first apply."""
+        code, stdout, stderr = self.cmd("state pull")
+        if code != 0:
+            raise TerraformError("state pull", Result(code, stdout, stderr, ()))
+        if not stdout.strip():
+            return None, 0
+        state = json.loads(stdout)
+        return str(state["lineage"]), int(state["serial"])
+
     def show_text(self, plan_file: Path) -> str:
         code, stdout, stderr = self.cmd("show", str(plan_file), no_color=FLAG)
         if code != 0:

@@ -1,7 +1,9 @@
-"""An environment as on AWS: IAM-signed calls, deletion protection, a kept plan, a guarded destroy."""
+"""An environment as on AWS: IAM-signed calls, deletion protection, a sealed plan, a guarded destroy."""
 
+import hashlib
 import io
 import json
+import stat
 import zipfile
 from typing import Any
 
@@ -57,28 +59,36 @@ def test_without_a_state_bucket_the_next_step_is_told(staging: Checkout) -> None
     assert "make bootstrap ENV=staging" in ended.stderr
 
 
-def test_a_kept_plan_is_applied_and_verified(staging: Checkout) -> None:
+def test_a_sealed_plan_is_applied_and_verified(staging: Checkout) -> None:
     assert "state bucket agent-state-tfstate-123456789012-us-east-1" in staging.must("bootstrap", "ENV=staging")
     assert "# module.agent_registry_table[0].aws_dynamodb_table.this will be created" in staging.must(
         "plan", "ENV=staging"
     )
     assert staging.client("dynamodb").list_tables()["TableNames"] == [], "a plan changes nothing"
+    report = (staging.folder / ".build" / "staging" / "plan.md").read_text()
+    bundle = staging.folder / ".build" / "staging" / "plan.bundle"
+    assert hashlib.sha256(bundle.read_bytes()).hexdigest() in report
+    assert stat.S_IMODE(bundle.stat().st_mode) == 0o600, "a plan holds values of the state"
     applied = staging.must("apply", "ENV=staging")
     assert "to create" in applied
     assert "applied; API https://" in applied
+    assert not bundle.exists(), "a plan is applied once"
+    noted = json.loads((staging.folder / ".build" / "staging" / "applied.json").read_text())
+    assert noted["functions"] == {"agent_registry": {"from": None, "to": "1"}}
     assert "no changes" in staging.must("apply", "ENV=staging")
     assert "FAILED" not in staging.must("verify", "ENV=staging")
 
 
 def test_what_nobody_agreed_to_is_not_applied(staging: Checkout) -> None:
-    settings(staging, "point_in_time_recovery_days = 6")
+    settings(staging, "function_defaults = { log_retention_days = 5 }")
     refused = staging.make("apply", "ENV=staging")
     assert refused.exit_code == 2
     assert "YES=1" in refused.stderr
     assert "staging: account 123456789012, region us-east-1, endpoint http://127.0.0.1" in refused.stderr
-    recovery = staging.client("dynamodb").describe_continuous_backups(TableName="StagingRegistry")
     settings(staging)
-    assert "'RecoveryPeriodInDays': 6" not in str(recovery)
+    assert 5 not in [
+        group.get("retentionInDays") for group in staging.client("logs").describe_log_groups()["logGroups"]
+    ]
 
 
 def test_code_that_was_replaced_is_shown_by_a_plan_and_put_back_by_an_apply(staging: Checkout) -> None:
@@ -88,7 +98,7 @@ def test_code_that_was_replaced_is_shown_by_a_plan_and_put_back_by_an_apply(stag
         return str(functions.get_function_configuration(FunctionName=name)["CodeSha256"])
 
     right = deployed()
-    settings(staging, "point_in_time_recovery_days = 6")
+    settings(staging, "function_defaults = { log_retention_days = 5 }")
     staging.must("plan", "ENV=staging")
     replace_code(functions, name)
     refused = staging.make("apply", "ENV=staging")
@@ -96,9 +106,12 @@ def test_code_that_was_replaced_is_shown_by_a_plan_and_put_back_by_an_apply(stag
     assert f"the code of {name} was replaced outside Terraform since this plan was made" in refused.stderr
     assert "make plan ENV=staging" in refused.stderr
     assert deployed() != right
-    planned = json.loads(script(staging, "plan", "--env", "staging", "--json").stdout)
+    ended = staging.run(".venv/bin/python", "-m", "scripts.plan", "--env", "staging", "--json")
+    assert ended.exit_code == 1
+    assert "this plan is not sealed" in ended.stderr
+    planned = json.loads(ended.stdout)
     assert planned["deployed_code"] == {"replaced": [name]}
-    assert not planned["kept"]
+    assert planned["bundle"] is None
     assert staging.make("apply", "ENV=staging").exit_code == 2, "nobody agreed"
     assert deployed() != right
     applied = json.loads(script(staging, "apply", "--env", "staging", "--yes", "--json").stdout)
@@ -126,27 +139,32 @@ def test_an_existing_role_gets_the_documented_access(staging: Checkout) -> None:
 
 
 def test_a_plan_that_the_state_overtook_is_refused(staging: Checkout) -> None:
-    settings(staging, "point_in_time_recovery_days = 7")
+    settings(staging, "function_defaults = { log_retention_days = 7 }")
     staging.must("plan", "ENV=staging")
-    plan = staging.folder / ".build" / "staging" / "kept.tfplan"
-    kept = plan.read_bytes()
+    bundle = staging.folder / ".build" / "staging" / "plan.bundle"
+    sealed = bundle.read_bytes()
     staging.must("apply", "ENV=staging")
-    assert not plan.exists(), "a plan is applied once"
-    plan.write_bytes(kept)
+    bundle.write_bytes(sealed)
     refused = staging.make("apply", "ENV=staging")
-    assert refused.exit_code != 0
-    assert "the state has changed since this plan was made" in refused.stderr
+    assert refused.exit_code == 2
+    assert "the state has changed since this plan was made: it had serial" in refused.stderr
+    assert "make plan ENV=staging" in refused.stderr
 
 
-def test_a_plan_of_other_functions_is_refused(staging: Checkout) -> None:
-    settings(staging, "point_in_time_recovery_days = 8")
+def test_a_plan_of_other_sources_is_refused(staging: Checkout) -> None:
+    settings(staging, "function_defaults = { log_retention_days = 14 }")
     staging.must("plan", "ENV=staging")
     handler = staging.folder / "lambda_src" / "agent_registry" / "handler.py"
     before = handler.read_text()
     handler.write_text(before + "\nCHANGED = 1\n")
     refused = staging.make("apply", "ENV=staging")
     handler.write_text(before)
-    assert "the functions have changed since this plan was made; nothing was applied" in refused.stderr
+    assert (
+        "lambda_src/agent_registry/handler.py changed since this plan was made; nothing was applied" in refused.stderr
+    )
+    settings(staging, "function_defaults = { log_retention_days = 30 }")
+    refused = staging.make("apply", "ENV=staging")
+    assert "variables of staging have changed since this plan was made: function_defaults" in refused.stderr
 
 
 def test_destroy_refuses_protected_tables_and_takes_the_rest_away_when_told(staging: Checkout) -> None:
@@ -156,7 +174,15 @@ def test_destroy_refuses_protected_tables_and_takes_the_rest_away_when_told(stag
         in refused.stderr
     )
     settings(staging, "deletion_protection = false")
-    staging.must("apply", "ENV=staging", "YES=1")
+    stopped = staging.make("plan", "ENV=staging")
+    assert "the guard refuses 2 changes of this plan" in stopped.stderr
+    build = staging.folder / ".build" / "staging"
+    assert not (build / "plan.bundle").exists()
+    assert "DynamoDB no longer refuses to delete the table" in (build / "plan.md").read_text()
+    table = "deletion-protection:module.{}.aws_dynamodb_table.this"
+    allowed = [table.format(name) for name in ("agent_registry_table[0]", "idempotency_table[0]")]
+    staging.must("plan", "ENV=staging", f"ALLOW={' '.join(allowed)}")
+    assert staging.must("apply", "ENV=staging").startswith("staging: ")
     assert "destroyed" in staging.must("destroy", "ENV=staging", "CONFIRM=staging")
     assert staging.client("dynamodb").list_tables()["TableNames"] == []
     assert [role["RoleName"] for role in staging.client("iam").list_roles()["Roles"]] == ["reader"]

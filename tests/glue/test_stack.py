@@ -1,4 +1,4 @@
-"""A held lock and a plan that was made for other code or another state."""
+"""A held lock."""
 
 import json
 import os
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts import apply, paths, stack
+from scripts import paths, stack
 from scripts.console import CommandError
 from scripts.environments import Environment
 from scripts.stack import Stack, StateLockedError
@@ -78,17 +78,3 @@ def test_a_held_lock_is_told_with_the_command_that_takes_it_away(locked: Stack) 
         f"TF_DATA_DIR={locked.environment.build_dir / 't'} AWS_PROFILE=sandbox {program} "
         f"-chdir={locked.terraform.working_dir} force-unlock 5c1a-77"
     )
-
-
-def test_a_kept_plan_outlives_a_held_lock(locked: Stack) -> None:
-    locked.plan_file.write_text("the plan taken")
-    with pytest.raises(StateLockedError):
-        apply._apply(locked, kept=True)
-    assert locked.kept_plan_file.read_text() == "the plan taken"
-
-
-def test_a_fresh_plan_does_not(locked: Stack) -> None:
-    locked.plan_file.write_text("a fresh plan")
-    with pytest.raises(StateLockedError):
-        apply._apply(locked, kept=False)
-    assert not locked.kept_plan_file.exists()

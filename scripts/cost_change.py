@@ -1,0 +1,151 @@
+"""What a plan adds to the monthly bill whether anything is used or not, at AWS's list prices (`scripts/prices`)."""
+
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+_FILE = Path(__file__).parent / "prices" / "us-east-1.toml"
+_SECONDS_PER_HOUR = 3600
+_HIGH_RESOLUTION_SECONDS = 60  # an alarm of a shorter period costs more
+_SCALING_POLICY_ALARMS = 4  # that DynamoDB's target tracking makes for each policy
+_KEYS = ("aws_kms_key", "aws_kms_external_key", "aws_kms_replica_key")
+_BY_USE = {
+    "aws_dynamodb_table_replica": "replicated writes",
+    "aws_dynamodb_contributor_insights": "contributor insights",
+    "aws_backup_plan": "backup storage",
+    "aws_lambda_function": "function invocations",
+    "aws_apigatewayv2_api": "API calls",
+    "aws_cloudwatch_log_group": "logs",
+}
+
+Resource = tuple[str, Mapping[str, Any]]  # type, values
+
+
+class CostChange(NamedTuple):
+    """US dollars a month by what they are for; `by_use` names what comes on top by use."""
+
+    items: dict[str, float]
+    by_use: list[str]
+    region: str
+    price_region: str
+    price_date: str
+
+    @property
+    def total(self) -> float:
+        return round(sum(self.items.values()), 2)
+
+    def facts(self) -> dict[str, Any]:
+        return {"monthly_usd": self.total, **self._asdict()}
+
+    def line(self) -> str:
+        parts = ", ".join(f"{what} {_dollars(amount)}" for what, amount in self.items.items())
+        prices = f"list prices of {self.price_region}, {self.price_date}"
+        other = f", which are not those of {self.region}" if self.region != self.price_region else ""
+        fixed = f"Fixed cost: {_dollars(self.total)} USD a month{f' ({parts})' if parts else ''}; {prices}{other}."
+        return f"{fixed} Paid by use, not counted: {', '.join(self.by_use)}." if self.by_use else fixed
+
+
+def of_plan(planned: Mapping[str, Any], region: str) -> CostChange:
+    """The change of a plan as `terraform show -json` tells it."""
+    prices = tomllib.loads(_FILE.read_text())
+    before = _monthly(_resources(planned, "before"), prices["fixed"])
+    after = _monthly(_resources(planned, "after"), prices["fixed"])
+    changes = {
+        what: round(after.get(what, 0.0) - before.get(what, 0.0), 2) for what in sorted(before.keys() | after.keys())
+    }
+    return CostChange(
+        {what: amount for what, amount in changes.items() if amount},
+        sorted(set(_paid_by_use(planned))),
+        region,
+        prices["region"],
+        str(prices["date"]),
+    )
+
+
+def _resources(planned: Mapping[str, Any], side: str) -> list[Resource]:
+    return [
+        (resource["type"], resource["change"][side])
+        for resource in planned.get("resource_changes", [])
+        if resource["mode"] == "managed" and resource["change"][side]
+    ]
+
+
+def _monthly(resources: list[Resource], prices: Mapping[str, float]) -> dict[str, float]:
+    functions = {values["function_name"]: values for kind, values in resources if kind == "aws_lambda_function"}
+    total: dict[str, float] = {}
+    for kind, values in resources:
+        for what, amount in _costs(kind, values, functions, prices):
+            total[what] = total.get(what, 0.0) + amount
+    return total
+
+
+def _costs(
+    kind: str, values: Mapping[str, Any], functions: Mapping[str, Mapping[str, Any]], prices: Mapping[str, float]
+) -> Iterator[tuple[str, float]]:
+    hours = prices["hours_per_month"]
+    seconds = hours * _SECONDS_PER_HOUR
+    if kind == "aws_dynamodb_table" and values.get("billing_mode") == "PROVISIONED":
+        rare = "_infrequent_access" if values.get("table_class") == "STANDARD_INFREQUENT_ACCESS" else ""
+        regions = 1 + len(values.get("replica") or [])
+        for part in (values, *(values.get("global_secondary_index") or [])):
+            writes = (part.get("write_capacity") or 0) * prices[f"write_unit_hour{rare}"]
+            reads = (part.get("read_capacity") or 0) * prices[f"read_unit_hour{rare}"]
+            yield "provisioned capacity", (writes + reads) * hours * regions
+    elif kind == "aws_appautoscaling_policy" and values.get("service_namespace") == "dynamodb":
+        yield "alarms of autoscaling", _SCALING_POLICY_ALARMS * prices["alarm_metric_month"]
+    elif kind == "aws_cloudwatch_metric_alarm":
+        queries = [query for query in values.get("metric_query") or [] if query.get("metric")]
+        periods = [metric.get("period") or 60 for query in queries for metric in query["metric"]]
+        periods = periods or [values.get("period") or 60]
+        fine = "_high_resolution" if min(periods) < _HIGH_RESOLUTION_SECONDS else ""
+        yield "alarms", len(periods) * prices[f"alarm_metric_month{fine}"]
+    elif kind == "aws_cloudwatch_composite_alarm":
+        yield "alarms", prices["composite_alarm_month"]
+    elif kind == "aws_cloudwatch_dashboard":
+        yield "dashboards", prices["dashboard_month"]
+    elif kind in _KEYS:
+        yield "encryption keys", prices["kms_key_month"]
+    elif kind == "aws_secretsmanager_secret":
+        yield "secrets", prices["secret_month"]
+    elif kind == "aws_vpc_endpoint" and values.get("vpc_endpoint_type") == "Interface":
+        zones = len(values.get("subnet_ids") or [None])
+        yield "interface endpoints", zones * prices["interface_endpoint_zone_hour"] * hours
+    elif kind == "aws_lambda_provisioned_concurrency_config":
+        function = functions.get(values.get("function_name") or "", {})
+        rate = prices[f"provisioned_concurrency_gigabyte_second_{_architecture(function)}"]
+        amount = values.get("provisioned_concurrent_executions") or 0
+        yield "provisioned concurrency", amount * _gigabytes(function) * seconds * rate
+    elif kind == "aws_lambda_function" and _snapshots(values):
+        yield "snapshots", _gigabytes(values) * seconds * prices["snapshot_gigabyte_second"]
+
+
+def _architecture(function: Mapping[str, Any]) -> str:
+    return str((function.get("architectures") or ["x86_64"])[0])
+
+
+def _gigabytes(function: Mapping[str, Any]) -> float:
+    return float(function.get("memory_size") or 128) / 1024
+
+
+def _snapshots(function: Mapping[str, Any]) -> bool:
+    taken = any(block.get("apply_on") == "PublishedVersions" for block in function.get("snap_start") or [])
+    return taken and not str(function.get("runtime")).startswith("java")
+
+
+def _paid_by_use(planned: Mapping[str, Any]) -> Iterator[str]:
+    """What a created or changed resource is paid for by use."""
+    for resource in planned.get("resource_changes", []):
+        change = resource["change"]
+        if resource["mode"] != "managed" or not change["after"] or change["actions"] == ["no-op"]:
+            continue
+        if resource["type"] == "aws_dynamodb_table":
+            yield "table storage and recovery"
+            if change["after"].get("billing_mode") != "PROVISIONED":
+                yield "requests to on-demand tables"
+        elif resource["type"] in _BY_USE:
+            yield _BY_USE[resource["type"]]
+
+
+def _dollars(amount: float) -> str:
+    return f"{amount:+.2f}" if amount else "0.00"
