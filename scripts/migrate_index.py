@@ -287,7 +287,7 @@ def _pass_guard(opened: Stack, table: str, may_drop: str) -> None:
     ]
     found = plan_guard.findings(planned)
     meant = [finding for finding in found if finding.rule == "drop-index" and finding.address in addresses]
-    review = plan_guard.judge(found, " ".join(finding.name for finding in meant))
+    review = plan_guard.judge(found, " ".join(finding.name for finding in meant), opened.environment.guard_allow)
     for finding, _ in review.let_through:
         err.print(f"guard: {finding.name} is let through: nobody reads it any more", markup=False)
     if review.refused:
