@@ -15,7 +15,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from scripts import paths, rendering
+from scripts import paths, plan_guard, rendering
 from scripts.console import CommandError
 
 BOUNDARY_VARIABLE = "permissions_boundary_arn"
@@ -219,6 +219,7 @@ def _check(stated: dict[str, Any], file: Path) -> None:
                 raise CommandError(f"{where}: [{part}] {key} = {value!r} has the wrong shape.", f"Write {wanted}.")
     if not stated.get("aws", {}).get("region"):
         raise CommandError(f"{where}: [aws] region is missing.", 'Add for example region = "eu-north-1".')
+    plan_guard.require_rules(stated.get("guard", {}).get("allow", []), f"{where}: [guard] allow: ")
     account = stated["aws"].get("account_id", "")
     if account and not re.fullmatch(r"\d{12}", account):
         raise CommandError(f"{where}: [aws] account_id = {account!r} is not an account.", "Write its 12 digits.")

@@ -41,6 +41,8 @@ def test_the_repositorys_own_environments_load() -> None:
         ('[aws]\nregion = "eu-north-1"\naccount_id = "12"\n', "'12' is not an account"),
         ('[aws]\nregion = "eu-north-1"\nregoin = "x"\n', "no setting 'regoin'"),
         (GOOD + "[stat]\n", "'stat' is not a part"),
+        (GOOD + "[guard]\nallow = [5]\n", "allow = [5] has the wrong shape"),
+        (GOOD + '[guard]\nallow = ["drop-tables:*"]\n', "drop-tables:* names no rule"),
         (GOOD + '[variables]\naws_region = "x"\n', "set from the file's name"),
         (GOOD + "[variables]\nenabel_pitr = true\n", "no variable 'enabel_pitr'"),
     ],
