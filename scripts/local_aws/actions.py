@@ -287,8 +287,8 @@ def _kms(call: Call) -> Iterator[Need]:
     found = backend.keys.get(backend.any_id_to_key_id(stated)) if stated else None
     context: Context = {}
     if found is not None:
-        tags = backend.list_resource_tags(found.id)
-        context = {f"aws:resourcetag/{tag['TagKey'].lower()}": [tag["TagValue"]] for tag in tags}
+        tags = backend.tagger.get_tag_dict_for_resource(found.id)
+        context = {f"aws:resourcetag/{name.lower()}": [value] for name, value in tags.items()}
     if alias := call.text("AliasName"):
         yield call.operation, call.arn("kms", alias), {}
     if found is not None or not alias:

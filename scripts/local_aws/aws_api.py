@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, unquote
 
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 
-from scripts.local_aws.access import Access
+from scripts.local_aws.access import Access, Answer
 from scripts.local_aws.http_server import Handler
 from scripts.local_aws.invocation import Invoker
 from scripts.local_aws.local_endpoints import LocalEndpoints
@@ -62,12 +62,20 @@ def make_handler(
                 return
             invoke = _INVOKE.match(path) if self.command == "POST" else None
             headers = {name.lower(): value for name, value in self.headers.items()}
-            if refused := access.refusal(self.command, self.path, headers, body):
+            if refused := self._refusal(headers, body):
                 self.respond(*refused)
             elif invoke:
                 self._invoke(unquote(invoke[1]), query, body)
             else:
                 self._moto(body)
+
+        def _refusal(self, headers: dict[str, str], body: bytes) -> Answer | None:
+            try:
+                return access.refusal(self.command, self.path, headers, body)
+            except Exception as error:  # noqa: BLE001 - a client must get an answer, and the log the cause
+                traceback.print_exc()
+                message = json.dumps({"__type": "InternalFailure", "message": f"{type(error).__name__}: {error}"})
+                return 500, [("Content-Type", "application/json")], message.encode()
 
         def _invoke(self, name: str, query: str, body: bytes) -> None:
             credential = _CREDENTIAL.search(self.headers.get("Authorization") or "")

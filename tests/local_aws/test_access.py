@@ -45,6 +45,12 @@ POLICY = {
                 f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:ours-*",
             ],
         },
+        {
+            "Effect": "Allow",
+            "Action": "kms:DescribeKey",
+            "Resource": f"arn:aws:kms:{REGION}:{ACCOUNT}:key/*",
+            "Condition": {"StringEquals": {"aws:ResourceTag/Project": "ours"}},
+        },
     ],
 }
 
@@ -152,6 +158,13 @@ def test_a_role_can_be_made_within_the_boundary_only(session: Any) -> None:
     assert refused(iam.create_role, **role, PermissionsBoundary=BOUNDARY) == ""
     inline = {"PolicyName": "p", "PolicyDocument": json.dumps(POLICY)}
     assert refused(iam.put_role_policy, RoleName=role["RoleName"], **inline) == "", "it has the boundary"
+
+
+def test_a_key_is_known_by_its_tags(aws: Aws, session: Any) -> None:
+    tags = [{"TagKey": "Project", "TagValue": "ours"}]
+    ours, theirs = (aws.client("kms").create_key(Tags=each)["KeyMetadata"]["KeyId"] for each in (tags, []))
+    assert refused(session("kms").describe_key, KeyId=ours) == ""
+    assert refused(session("kms").describe_key, KeyId=theirs) == "AccessDeniedException"
 
 
 def test_credentials_without_their_token_are_nobodys(aws: Aws, role: str) -> None:
