@@ -14,7 +14,7 @@ from moto.core.config import default_user_config
 from moto.moto_api._internal import moto_api_backend
 from moto.server import ThreadedMotoServer
 
-from scripts.local_aws import moto_autoscaling, moto_backup, moto_kms
+from scripts.local_aws import moto_autoscaling, moto_backup, moto_billing, moto_kms
 from scripts.terraform_cli import binary, plugin_dir
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -91,6 +91,7 @@ def empty_aws() -> Iterator[dict[str, str]]:
     """An AWS in this process with nothing in it: the environment with which clients find it."""
     moto_autoscaling.install()
     moto_backup.install()
+    moto_billing.install()
     moto_kms.install()
     # Functions answer without running: nothing here needs what they do, and moto would run them in Docker.
     default_user_config["lambda"] = {"use_docker": False}

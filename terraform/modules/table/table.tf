@@ -47,9 +47,10 @@ resource "aws_dynamodb_table" "this" {
   dynamic "global_secondary_index" {
     for_each = var.table.indexes
     content {
-      name               = global_secondary_index.key
-      hash_key           = global_secondary_index.value.hash_key.name
-      range_key          = try(global_secondary_index.value.range_key.name, null)
+      name     = global_secondary_index.key
+      hash_key = global_secondary_index.value.hash_key.name
+      # Not null: the provider keeps "", and would show an index that stays among those that go and come.
+      range_key          = try(global_secondary_index.value.range_key.name, "")
       projection_type    = global_secondary_index.value.projection_type
       non_key_attributes = global_secondary_index.value.projection_type == "INCLUDE" ? global_secondary_index.value.non_key_attributes : null
       read_capacity      = local.units["index ${global_secondary_index.key}"].read
@@ -108,6 +109,8 @@ resource "aws_dynamodb_table" "this" {
 
   tags = local.table_tags
 
+  # An index of a table with much in it is filled for hours. Longer than 12 no role's session lasts; the default of one
+  # hour would fail the apply while DynamoDB goes on.
   # What a validation of the variable can't express, since it may not use locals.
   lifecycle {
     # Nobody loses data by taking a table over: a table's keys can't change but by making it anew.
