@@ -70,6 +70,28 @@ module "bare_table" {
   }
 }
 
+module "global_table" {
+  source = "../modules/table"
+
+  table = {
+    name                 = "global"
+    hash_key             = { name = "id", type = "S" }
+    on_demand_throughput = { max_read_request_units = 1000, max_write_request_units = 500 }
+    contributor_insights = true
+    replicas             = { eu-west-1 = {}, eu-central-1 = { point_in_time_recovery = false } }
+    indexes              = { ByDay = { hash_key = { name = "day", type = "N" }, on_demand_throughput = { max_write_request_units = 500 } } }
+    resource_policy = jsonencode({
+      Version = "2012-10-17"
+      Statement = [{
+        Effect    = "Allow"
+        Principal = { AWS = "arn:aws:iam::210987654321:root" }
+        Action    = ["dynamodb:GetItem"]
+        Resource  = ["arn:aws:dynamodb:us-east-1:123456789012:table/global"]
+      }]
+    })
+  }
+}
+
 module "warm_function" {
   source = "../modules/function"
 

@@ -9,3 +9,7 @@ mock_data "aws_caller_identity" {
 mock_data "aws_region" {
   defaults = { id = "eu-north-1", name = "eu-north-1" }
 }
+
+mock_resource "aws_dynamodb_table" {
+  defaults = { arn = "arn:aws:dynamodb:eu-north-1:123456789012:table/mock" }
+}
