@@ -1,6 +1,7 @@
 """What a plan adds to the monthly bill whether anything is used or not, at AWS's list prices (`scripts/prices`)."""
 
 import tomllib
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,7 +12,7 @@ _HIGH_RESOLUTION_SECONDS = 60  # an alarm of a shorter period costs more
 _SCALING_POLICY_ALARMS = 4  # that DynamoDB's target tracking makes for each policy
 _KEYS = ("aws_kms_key", "aws_kms_external_key", "aws_kms_replica_key")
 _BY_USE = {
-    "aws_dynamodb_table_replica": "replicated writes",
+    "aws_dynamodb_table_replica": "replicas",
     "aws_dynamodb_contributor_insights": "contributor insights",
     "aws_backup_plan": "backup storage",
     "aws_lambda_function": "function invocations",
@@ -23,27 +24,37 @@ Resource = tuple[str, Mapping[str, Any]]  # type, values
 
 
 class CostChange(NamedTuple):
-    """US dollars a month by what they are for; `by_use` names what comes on top by use."""
+    """US dollars a month, with autoscaled capacity at its minimum.
+
+    `items`: the change by what it is for; `before`, `after`: all that this state pays for; `at_most`: `after` with
+    autoscaled capacity at its maximum. `by_use`: what comes on top by use, with how many there are after the apply.
+    """
 
     items: dict[str, float]
-    by_use: list[str]
+    before: float
+    after: float
+    at_most: float
+    by_use: dict[str, int]
     region: str
     price_region: str
     price_date: str
 
     @property
     def total(self) -> float:
-        return round(sum(self.items.values()), 2)
+        return round(self.after - self.before, 2)
 
     def facts(self) -> dict[str, Any]:
         return {"monthly_usd": self.total, **self._asdict()}
 
     def line(self) -> str:
         parts = ", ".join(f"{what} {_dollars(amount)}" for what, amount in self.items.items())
+        reach = f" (up to {self.at_most:.2f} as it is scaled)" if self.at_most > self.after else ""
         prices = f"list prices of {self.price_region}, {self.price_date}"
         other = f", which are not those of {self.region}" if self.region != self.price_region else ""
-        fixed = f"Fixed cost: {_dollars(self.total)} USD a month{f' ({parts})' if parts else ''}; {prices}{other}."
-        return f"{fixed} Paid by use, not counted: {', '.join(self.by_use)}." if self.by_use else fixed
+        change = f"{_dollars(self.total)} USD a month{f' ({parts})' if parts else ''}"
+        fixed = f"Fixed cost: {change}, from {self.before:.2f} to {self.after:.2f}{reach}; {prices}{other}."
+        used = ", ".join(f"{what} ({count})" for what, count in self.by_use.items())
+        return f"{fixed} Paid by use, not counted: {used}." if used else fixed
 
 
 def of_plan(planned: Mapping[str, Any], region: str) -> CostChange:
@@ -51,15 +62,19 @@ def of_plan(planned: Mapping[str, Any], region: str) -> CostChange:
     prices = tomllib.loads(_FILE.read_text())
     before = _monthly(_resources(planned, "before"), prices["fixed"])
     after = _monthly(_resources(planned, "after"), prices["fixed"])
+    scaled = _monthly(_resources(planned, "after"), prices["fixed"], capacity="max_capacity")
     changes = {
         what: round(after.get(what, 0.0) - before.get(what, 0.0), 2) for what in sorted(before.keys() | after.keys())
     }
     return CostChange(
         {what: amount for what, amount in changes.items() if amount},
-        sorted(set(_paid_by_use(planned))),
-        region,
-        prices["region"],
-        str(prices["date"]),
+        before=round(sum(before.values()), 2),
+        after=round(sum(after.values()), 2),
+        at_most=round(sum(scaled.values()), 2),
+        by_use=dict(sorted(Counter(_paid_by_use(_resources(planned, "after"))).items())),
+        region=region,
+        price_region=prices["region"],
+        price_date=str(prices["date"]),
     )
 
 
@@ -71,27 +86,44 @@ def _resources(planned: Mapping[str, Any], side: str) -> list[Resource]:
     ]
 
 
-def _monthly(resources: list[Resource], prices: Mapping[str, float]) -> dict[str, float]:
+def _monthly(
+    resources: list[Resource], prices: Mapping[str, float], capacity: str = "min_capacity"
+) -> dict[str, float]:
+    """`capacity`: which end of what is autoscaled counts."""
+    scaled = {
+        (values["resource_id"], values["scalable_dimension"].rpartition(":")[2]): values[capacity]
+        for kind, values in resources
+        if kind == "aws_appautoscaling_target" and values.get("service_namespace") == "dynamodb"
+        # A target of what is yet to be named is counted as the capacity it starts with.
+        if values.get("resource_id")
+    }
     functions = {values["function_name"]: values for kind, values in resources if kind == "aws_lambda_function"}
     total: dict[str, float] = {}
     for kind, values in resources:
-        for what, amount in _costs(kind, values, functions, prices):
+        for what, amount in _costs(kind, values, functions, scaled, prices):
             total[what] = total.get(what, 0.0) + amount
     return total
 
 
 def _costs(
-    kind: str, values: Mapping[str, Any], functions: Mapping[str, Mapping[str, Any]], prices: Mapping[str, float]
+    kind: str,
+    values: Mapping[str, Any],
+    functions: Mapping[str, Mapping[str, Any]],
+    scaled: Mapping[tuple[str, str], int],
+    prices: Mapping[str, float],
 ) -> Iterator[tuple[str, float]]:
     hours = prices["hours_per_month"]
     seconds = hours * _SECONDS_PER_HOUR
     if kind == "aws_dynamodb_table" and values.get("billing_mode") == "PROVISIONED":
         rare = "_infrequent_access" if values.get("table_class") == "STANDARD_INFREQUENT_ACCESS" else ""
         regions = 1 + len(values.get("replica") or [])
-        for part in (values, *(values.get("global_secondary_index") or [])):
-            writes = (part.get("write_capacity") or 0) * prices[f"write_unit_hour{rare}"]
-            reads = (part.get("read_capacity") or 0) * prices[f"read_unit_hour{rare}"]
-            yield "provisioned capacity", (writes + reads) * hours * regions
+        table = f"table/{values.get('name')}"
+        indexes = {f"{table}/index/{index.get('name')}": index for index in values.get("global_secondary_index") or []}
+        for place, part in {table: values, **indexes}.items():
+            writes = scaled.get((place, "WriteCapacityUnits"), part.get("write_capacity") or 0)
+            reads = scaled.get((place, "ReadCapacityUnits"), part.get("read_capacity") or 0)
+            hourly = writes * prices[f"write_unit_hour{rare}"] + reads * prices[f"read_unit_hour{rare}"]
+            yield "provisioned capacity", hourly * hours * regions
     elif kind == "aws_appautoscaling_policy" and values.get("service_namespace") == "dynamodb":
         yield "alarms of autoscaling", _SCALING_POLICY_ALARMS * prices["alarm_metric_month"]
     elif kind == "aws_cloudwatch_metric_alarm":
@@ -133,18 +165,13 @@ def _snapshots(function: Mapping[str, Any]) -> bool:
     return taken and not str(function.get("runtime")).startswith("java")
 
 
-def _paid_by_use(planned: Mapping[str, Any]) -> Iterator[str]:
-    """What a created or changed resource is paid for by use."""
-    for resource in planned.get("resource_changes", []):
-        change = resource["change"]
-        if resource["mode"] != "managed" or not change["after"] or change["actions"] == ["no-op"]:
-            continue
-        if resource["type"] == "aws_dynamodb_table":
-            yield "table storage and recovery"
-            if change["after"].get("billing_mode") != "PROVISIONED":
-                yield "requests to on-demand tables"
-        elif resource["type"] in _BY_USE:
-            yield _BY_USE[resource["type"]]
+def _paid_by_use(resources: list[Resource]) -> Iterator[str]:
+    for kind, values in resources:
+        if kind == "aws_dynamodb_table":
+            provisioned = values.get("billing_mode") == "PROVISIONED"
+            yield "storage of provisioned tables" if provisioned else "requests and storage of on-demand tables"
+        elif kind in _BY_USE:
+            yield _BY_USE[kind]
 
 
 def _dollars(amount: float) -> str:

@@ -99,10 +99,35 @@ def test_what_is_paid_by_use_has_no_fixed_cost(kind: str, values: dict[str, Any]
     assert cost_change.of_plan(planned((kind, None, values)), "us-east-1").total == 0
 
 
+def test_autoscaled_capacity_counts_at_its_minimum_and_tells_its_maximum() -> None:
+    """Wherever the scaler has moved it; what is not scaled counts as it stands."""
+    index = {"name": "ByOwner", "read_capacity": 30, "write_capacity": 4}
+    table = PROVISIONED | {"name": "pets", "global_secondary_index": [index]}
+    target = {
+        "service_namespace": "dynamodb",
+        "resource_id": "table/pets/index/ByOwner",
+        "scalable_dimension": "dynamodb:index:ReadCapacityUnits",
+        "min_capacity": 2,
+        "max_capacity": 100,
+    }
+    change = cost_change.of_plan(
+        planned(("aws_dynamodb_table", table, table), ("aws_appautoscaling_target", None, target)), "us-east-1"
+    )
+    fixed = 10 * 0.00013 + (5 + 4) * 0.00065
+    assert change.before == round(730 * (fixed + 30 * 0.00013), 2)
+    assert change.after == round(730 * (fixed + 2 * 0.00013), 2)
+    assert change.at_most == round(730 * (fixed + 100 * 0.00013), 2)
+    assert (
+        f"from {change.before:.2f} to {change.after:.2f} (up to {change.at_most:.2f} as it is scaled)" in change.line()
+    )
+
+
 def test_the_line_tells_prices_and_what_is_not_counted() -> None:
     table = ("aws_dynamodb_table", None, {"billing_mode": "PAY_PER_REQUEST"})
     alarm = ("aws_cloudwatch_metric_alarm", {"period": 60}, None)
-    line = cost_change.of_plan(planned(table, alarm), "eu-north-1").line()
-    assert line.startswith("Fixed cost: -0.10 USD a month (alarms -0.10); list prices of us-east-1, 20")
+    line = cost_change.of_plan(planned(table, table, alarm), "eu-north-1").line()
+    assert line.startswith(
+        "Fixed cost: -0.10 USD a month (alarms -0.10), from 0.10 to 0.00; list prices of us-east-1, 20"
+    )
     assert "which are not those of eu-north-1" in line
-    assert "Paid by use, not counted: requests to on-demand tables, table storage and recovery." in line
+    assert line.endswith("Paid by use, not counted: requests and storage of on-demand tables (2).")

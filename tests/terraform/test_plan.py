@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from scripts import plan_guard
+from scripts import cost_change, plan_guard
 from tests.terraform.alarms import planned, planned_alarms, silent
 from tests.terraform.running import Terraform, copy_code, drop_backend, empty_aws
 
@@ -110,6 +110,30 @@ def test_options_bring_no_wildcards(every_option: Plan) -> None:
 def test_the_guard_lets_them_be_made(stack: Plan, every_option: Plan) -> None:
     """It finds what costs data or opens a door: nothing of which anything here has a share."""
     assert plan_guard.findings(stack) + plan_guard.findings(every_option) == []
+
+
+def test_what_they_cost_is_reckoned_from_the_plan(stack: Plan, every_option: Plan) -> None:
+    """The names by which capacity and concurrency find their tables and functions stand in a real plan."""
+    cost = cost_change.of_plan(every_option, "us-east-1")
+    writes, reads = 0.00081 * 730, 0.00016 * 730  # of the infrequent access class
+    # Of the table, of the index that is scaled, and of the one that is not.
+    least = 10 * writes + 5 * reads + 5 * writes + 5 * reads + writes + reads
+    most = 40 * writes + 40 * reads + 20 * writes + 20 * reads + writes + reads
+    assert cost.items["provisioned capacity"] == round(least, 2)
+    assert cost.at_most - cost.after == pytest.approx(most - least, abs=0.02)
+    assert cost.items["provisioned concurrency"] == round(2 * 0.5 * 730 * 3600 * 0.0000033334, 2)
+    assert set(cost.items) == {
+        "alarms",
+        "alarms of autoscaling",
+        "provisioned capacity",
+        "provisioned concurrency",
+        "snapshots",
+    }
+    made = cost_change.of_plan(stack, "us-east-1")
+    assert set(made.items) == {"alarms", "dashboards", "provisioned capacity"}
+    alarms = sum(change["type"] == "aws_cloudwatch_metric_alarm" for change in stack["resource_changes"])
+    assert made.items["alarms"] == round(alarms * 0.10, 2)
+    assert (made.before, made.after) == (0, made.total)
 
 
 @pytest.mark.parametrize(
