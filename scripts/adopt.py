@@ -317,8 +317,15 @@ def _adds_indexes_only(change: Mapping[str, Any]) -> bool:
     return (
         change["actions"] == ["update"]
         and set(_changed(change)) <= {"global_secondary_index", "attribute"}
-        and all(index in after["global_secondary_index"] for index in before["global_secondary_index"])
+        and all(
+            _plain(index) in map(_plain, after["global_secondary_index"]) for index in before["global_secondary_index"]
+        )
     )
+
+
+def _plain(index: Mapping[str, Any]) -> dict[str, Any]:
+    """What is not set reads "" or 0 in a state, and null in a plan."""
+    return {setting: value for setting, value in index.items() if value}
 
 
 def _changed(change: Mapping[str, Any]) -> list[str]:

@@ -82,31 +82,37 @@ def declared(migrations: Iterable[Migration], stages: Mapping[str, str | None]) 
 
 
 def foreign_changes(plan: Mapping[str, Any], migration: Migration) -> list[str]:
-    """Addresses that a plan changes in any other respect than the migration's two indexes."""
+    """What a plan changes in any other respect than the migration's two indexes: addresses, and of which attributes."""
     names = (migration.old, migration.new)
-    return [
-        change["address"]
-        for change in plan.get("resource_changes", [])
-        if change["mode"] == "managed" and not _is_about(names, change["type"], change["change"])
-    ]
+    found = []
+    for change in plan.get("resource_changes", []):
+        attributes = _foreign(names, change["type"], change["change"]) if change["mode"] == "managed" else None
+        if attributes is not None:
+            found.append(f"{change['address']} ({', '.join(attributes)})")
+    return found
 
 
-def _is_about(names: tuple[str, str], kind: str, change: Mapping[str, Any]) -> bool:
+def _foreign(names: tuple[str, str], kind: str, change: Mapping[str, Any]) -> list[str] | None:
+    """Attributes that change beside the indexes, or what else is done; None where nothing else is."""
     actions = change["actions"]
     if actions in (["no-op"], ["read"]):
-        return not change.get("importing")
+        return ["import"] if change.get("importing") else None
     if actions in (["create"], ["delete"]):
         subject = change["after"] or change["before"]
-        return kind not in _NEVER_MADE_OR_REMOVED and any(_speaks(names, leaf) for leaf in _leaves(subject))
+        is_ours = kind not in _NEVER_MADE_OR_REMOVED and any(_speaks(names, leaf) for leaf in _leaves(subject))
+        return None if is_ours else actions
     if actions != ["update"]:
-        return False
+        return list(actions)
     unknown = {name for name, value in (change.get("after_unknown") or {}).items() if _has_true(value)}
     unknown |= _FOLLOWING.get(kind, set())
     before, after = (
         {name: _without(names, value) for name, value in (change[side] or {}).items() if name not in unknown}
         for side in ("before", "after")
     )
-    return before == after
+    differing = sorted(
+        name for name in before.keys() | after.keys() if (before.get(name) or None) != (after.get(name) or None)
+    )
+    return differing or None
 
 
 def _without(names: tuple[str, str], value: Any) -> Any:
@@ -120,7 +126,7 @@ def _without(names: tuple[str, str], value: Any) -> Any:
             return _without(names, json.loads(value))
         except ValueError:
             return value
-    return value
+    return value or None  # what is not set reads "" or 0 in a state, and null in a plan
 
 
 def _speaks(names: tuple[str, str], value: Any) -> bool:

@@ -283,8 +283,9 @@ def test_imports_without_a_change_pass() -> None:
 
 
 def test_adding_what_the_system_needs_passes() -> None:
-    indexes = [{"name": "by-kind"}, {"name": "by-user"}]
-    states = {"before": {"global_secondary_index": indexes[:1]}, "after": {"global_secondary_index": indexes}}
+    indexes = [{"name": "by-kind", "range_key": None}, {"name": "by-user"}]
+    read = {"name": "by-kind", "range_key": "", "read_capacity": 0}
+    states = {"before": {"global_secondary_index": [read]}, "after": {"global_secondary_index": indexes}}
     assert _proof(_change(TABLE, "update", **states)) == ([], [])
 
 
