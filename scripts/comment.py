@@ -8,13 +8,13 @@ from typing import Annotated, Any, NamedTuple
 
 import typer
 
-from scripts import github_api, paths
+from scripts import github_api, paths, plan_bundle
 from scripts.console import CommandError, out, run, step
 from scripts.github_api import GitHub, GitHubError
 
 MARK = "<!-- lambda-agent-state: plans of this pull request -->"
 LIMIT_CHARACTERS = 65_536  # GitHub refuses a longer comment
-PLAN, BUNDLE = "plan.md", "plan.bundle"
+PLAN = "plan.md"
 _ATTEMPTS = 3
 _CUT = "\n_Cut here, as a comment has its limit: the whole plan is in the log and in the artifact of {run}._\n"
 # A downloaded artifact's folder has the artifact's name: the environment's, between these.
@@ -22,7 +22,7 @@ _FOLDER = re.compile(r"(?:plan-)?(?P<environment>.+?)(?:-[0-9a-f]{40})?")
 
 
 class Plan(NamedTuple):
-    """One environment's plan; `digest` is its bundle's SHA-256, "" where there is nothing to apply."""
+    """One environment's plan; `digest` is its bundle's SHA-256, "" where the guard let none be sealed."""
 
     text: str
     digest: str | None = None
@@ -33,7 +33,7 @@ def plans(expected: Iterable[str] = ()) -> dict[str, Plan]:
     found = {}
     for file in sorted(paths.BUILD.glob(f"*/{PLAN}")):
         folder = _FOLDER.fullmatch(file.parent.name)
-        bundle = file.with_name(BUNDLE)
+        bundle = file.with_name(plan_bundle.FILE)
         digest = hashlib.sha256(bundle.read_bytes()).hexdigest() if bundle.exists() else ""
         found[folder["environment"] if folder else file.parent.name] = Plan(file.read_text(), digest)
     lost = "**There is no plan**: its job failed before it had one."
@@ -69,7 +69,7 @@ def _name(environment: str, commit: str) -> str:
 
 
 def named_bundle(comment: Mapping[str, Any] | None, environment: str, commit: str) -> str | None:
-    """The SHA-256 of the bundle that a comment shows, "" where there was nothing to apply; None where it shows none."""
+    """The SHA-256 of the bundle that a comment shows, "" or None where it shows none."""
     lines = str(comment["body"]).splitlines() if comment else []
     start = _name(environment, commit)
     # The plans themselves follow the heading: what they say is not the comment's word.

@@ -9,21 +9,23 @@ from typing import Annotated, Any, NamedTuple
 
 import typer
 
-from scripts import comment, environments, github_api
-from scripts.comment import BUNDLE, PLAN
+from scripts import comment, environments, github_api, plan_bundle
+from scripts.comment import PLAN
 from scripts.console import EXIT_FAILED, CommandError, out, run, step
 from scripts.github_api import GitHub
 
-WORKFLOW = "plan.yml"
+WORKFLOW, BUNDLE = "plan.yml", plan_bundle.FILE
 
 
 class Reviewed(NamedTuple):
-    """What was reviewed: `bundle` is empty where the plan showed no changes."""
+    """What was reviewed; `digest` is the bundle's SHA-256."""
 
     pull_request: int
     commit: str
     plan: bytes
     bundle: bytes
+    digest: str
+    changes: bool
 
 
 def fetch(github: GitHub, environment: str, merged: str) -> Reviewed:
@@ -41,15 +43,17 @@ def fetch(github: GitHub, environment: str, merged: str) -> Reviewed:
             environment,
         )
     files = _artifact(github, _run(github, number, head, environment), environment, head)
-    reviewed = Reviewed(number, head, files.get(PLAN, b""), files.get(BUNDLE, b""))
+    bundle = files.get(BUNDLE, b"")
+    digest = hashlib.sha256(bundle).hexdigest()
     named = comment.named_bundle(comment.find(github, number), environment, head)
-    if named is None:
-        raise _refused(f"the comment on pull request {number} tells of no plan of commit {head[:12]}.", environment)
-    if named != _digest(reviewed.bundle):
+    if not named:
+        raise _refused(f"the comment on pull request {number} names no bundle of commit {head[:12]}.", environment)
+    if named != digest:
         raise _refused(
             f"the bundle that was kept for pull request {number} is not the one that its comment names.", environment
         )
-    return reviewed
+    changes = bool(plan_bundle.unseal(bundle).facts["changes"])
+    return Reviewed(number, head, files.get(PLAN, b""), bundle, digest, changes)
 
 
 def _pull_request(github: GitHub, merged: str, environment: str) -> dict[str, Any]:
@@ -120,10 +124,6 @@ def _artifact(github: GitHub, planned: dict[str, Any], environment: str, head: s
         raise CommandError(f"artifact {name} is not a zip: {error}.", "Run it again.", EXIT_FAILED) from error
 
 
-def _digest(bundle: bytes) -> str:
-    return hashlib.sha256(bundle).hexdigest() if bundle else ""
-
-
 def _refused(message: str, environment: str) -> CommandError:
     return CommandError(
         f"{message} Nothing is applied.",
@@ -148,23 +148,25 @@ def main(
         reviewed = fetch(github_api.open_repository(repository), env, commit)
     environment.build_dir.mkdir(parents=True, exist_ok=True)
     plan.write_bytes(reviewed.plan)
-    if reviewed.bundle:
-        bundle.write_bytes(reviewed.bundle)
+    plan_bundle.write(bundle, reviewed.bundle)
     github_api.add_to_summary(reviewed.plan.decode())
     github_api.set_output("commit", reviewed.commit)
-    github_api.set_output("digest", _digest(reviewed.bundle))
+    # Without changes nobody is asked for approval.
+    github_api.set_output("digest", reviewed.digest if reviewed.changes else "")
     if json_output:
         out.print_json(
             data={
                 "environment": env,
                 "pull_request": reviewed.pull_request,
                 "commit": reviewed.commit,
-                "digest": _digest(reviewed.bundle) or None,
+                "changes": reviewed.changes,
+                "bundle": str(bundle),
+                "digest": reviewed.digest,
             }
         )
-    elif reviewed.bundle:
+    elif reviewed.changes:
         out.print(f"plan of pull request {reviewed.pull_request}, commit {reviewed.commit}: ", end="")
-        out.print(f"make apply ENV={env} BUNDLE={environments.shown(bundle)} DIGEST={_digest(reviewed.bundle)}")
+        out.print(f"make apply ENV={env} BUNDLE={environments.shown(bundle)} DIGEST={reviewed.digest}")
     else:
         out.print(f"pull request {reviewed.pull_request} changes nothing in {env}: there is nothing to apply.")
 

@@ -58,7 +58,8 @@ def main(
         )
         rendering.write(report, markdown)
         github_api.add_to_summary(markdown)
-        github_api.set_output("digest", digest or "")
+        # Without changes nobody is asked for approval.
+        github_api.set_output("digest", digest if digest and changes else "")
     if json_output:
         out.print_json(
             data={

@@ -7,13 +7,18 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from scripts import comment, fetch_bundle, github_api
+from scripts import comment, fetch_bundle, github_api, paths, plan_bundle
 from scripts.comment import Plan
 from scripts.console import CommandError
 from tests.pipeline.fake_github import BOT, REPOSITORY, TOKEN, FakeGitHub, fake_github
 
 HEAD, MERGED, MAIN = "a" * 40, "b" * 40, "c" * 40
-SEALED = b"a sealed bundle"
+SEALED = plan_bundle.seal({"environment": "prod", "commit": HEAD, "changes": True}, {"terraform.tfplan": b"plan"})
+UNCHANGING = plan_bundle.seal({"environment": "dev", "commit": HEAD, "changes": False}, {})
+
+
+def digest(bundle: bytes) -> str:
+    return hashlib.sha256(bundle).hexdigest()
 
 
 class Story(NamedTuple):
@@ -47,18 +52,15 @@ def story(monkeypatch: pytest.MonkeyPatch) -> Iterator[Story]:
         github.trees = {HEAD: "tree", MERGED: "tree", MAIN: "another"}
         run = github.run(HEAD)
         artifact = github.upload(run, f"plan-prod-{HEAD}", {"plan.md": b"the plan", "plan.bundle": SEALED})
-        shown = {"prod": Plan("the plan", hashlib.sha256(SEALED).hexdigest()), "dev": Plan("no changes", "")}
+        github.upload(run, f"plan-dev-{HEAD}", {"plan.md": b"no changes", "plan.bundle": UNCHANGING})
+        shown = {"prod": Plan("the plan", digest(SEALED)), "dev": Plan("no changes", digest(UNCHANGING))}
         github.comment(BOT, comment.body(shown, HEAD))
         yield Story(github, run, artifact)
 
 
 def test_the_reviewed_bundle_comes_with_the_commit_that_was_planned(story: Story) -> None:
-    assert story.fetch() == (12, HEAD, b"the plan", SEALED)
-
-
-def test_an_environment_without_changes_has_no_bundle(story: Story) -> None:
-    story.upload("dev", {"plan.md": b"no changes"})
-    assert story.fetch("dev").bundle == b""
+    assert story.fetch() == (12, HEAD, b"the plan", SEALED, digest(SEALED), True)
+    assert not story.fetch("dev").changes
 
 
 def test_a_commit_of_no_pull_request_was_not_reviewed(story: Story) -> None:
@@ -114,7 +116,12 @@ def test_a_bundle_that_the_comment_does_not_name_is_refused(story: Story) -> Non
 
 def test_without_our_comment_nobody_has_seen_the_plan(story: Story) -> None:
     story.github.comments[0]["user"] = {"login": "mallory"}
-    story.refused("tells of no plan of commit aaaaaaaaaaaa")
+    story.refused("names no bundle of commit aaaaaaaaaaaa")
+
+
+def test_a_plan_that_the_guard_refused_has_no_bundle_to_apply(story: Story) -> None:
+    story.github.comments[0]["body"] = comment.body({"prod": Plan("refused", "")}, HEAD)
+    story.refused("names no bundle of commit aaaaaaaaaaaa")
 
 
 def test_a_damaged_download_is_noticed(story: Story) -> None:
@@ -130,17 +137,29 @@ def test_nothing_leaves_the_artifact_but_plan_and_bundle(story: Story) -> None:
     assert story.fetch().bundle == SEALED
 
 
+@pytest.mark.parametrize(
+    ("environment", "bundle", "handed_on"), [("prod", SEALED, digest(SEALED)), ("dev", UNCHANGING, "")]
+)
 def test_commit_and_digest_are_handed_to_the_next_job(
-    story: Story, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    story: Story,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    environment: str,
+    bundle: bytes,
+    handed_on: str,
 ) -> None:
-    monkeypatch.setattr(fetch_bundle.environments.paths, "BUILD", tmp_path)
+    """Without changes there is no digest: no job starts that would ask for approval."""
+    monkeypatch.setattr(paths, "BUILD", tmp_path)
     monkeypatch.setenv("GITHUB_OUTPUT", str(tmp_path / "output"))
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary"))
-    fetch_bundle.main("prod", MERGED)
-    digest = hashlib.sha256(SEALED).hexdigest()
-    assert (tmp_path / "output").read_text() == f"commit={HEAD}\ndigest={digest}\n"
-    assert (tmp_path / "summary").read_text() == "the plan\n\n"
-    assert (tmp_path / "prod" / "plan.bundle").read_bytes() == SEALED
-    assert f"DIGEST={digest}" in capsys.readouterr().out
+    fetch_bundle.main(environment, MERGED)
+    assert (tmp_path / "output").read_text() == f"commit={HEAD}\ndigest={handed_on}\n"
+    assert (tmp_path / "summary").read_text() in ("the plan\n\n", "no changes\n\n")
+    assert (tmp_path / environment / "plan.bundle").read_bytes() == bundle
+    assert (f"DIGEST={handed_on}" if handed_on else "nothing to apply") in capsys.readouterr().out
+
+
+def test_an_abbreviated_commit_is_no_commit() -> None:
     with pytest.raises(CommandError, match="is not a commit"):
         fetch_bundle.main("prod", "main")
