@@ -3,7 +3,7 @@
 Known to the resource: API Gateway (HTTP APIs), Application Auto Scaling, AWS Backup, CloudWatch, CloudWatch Logs,
 EventBridge, EC2 (VPC endpoints), IAM, KMS, Lambda, S3, SNS, SSM, STS. DynamoDB is moto_dynamodb's. Of other services,
 and of a call that none of these names, the resource is "*": only a policy on everything allows it. Tags that a resource
-has already are known of KMS keys only.
+has already are known of KMS keys and of AWS Backup.
 """
 
 from __future__ import annotations
@@ -287,15 +287,20 @@ def _kms(call: Call) -> Iterator[Need]:
     found = backend.keys.get(backend.any_id_to_key_id(stated)) if stated else None
     context: Context = {}
     if found is not None:
-        tags = backend.tagger.get_tag_dict_for_resource(found.id)
-        context = {f"aws:resourcetag/{name.lower()}": [value] for name, value in tags.items()}
+        context = _has_tags(backend.tagger.get_tag_dict_for_resource(found.id))
     if alias := call.text("AliasName"):
         yield call.operation, call.arn("kms", alias), {}
     if found is not None or not alias:
         yield call.operation, found.arn if found is not None else "*", context
 
 
+def _has_tags(tags: Mapping[str, str]) -> Context:
+    return {f"aws:resourcetag/{name.lower()}": [value] for name, value in tags.items()}
+
+
 def _backup(call: Call) -> Iterator[Need]:
+    from moto.backup.models import backup_backends
+
     vault = call.text("backupVaultName", "BackupVaultName")
     plan = call.text("backupPlanId", "BackupPlanId")
     if arn := call.text("resourceArn", "ResourceArn"):
@@ -306,7 +311,7 @@ def _backup(call: Call) -> Iterator[Need]:
         resource = call.arn("backup", f"backup-plan:{plan or '*'}")
     else:
         resource = "*"
-    yield call.operation, resource, {}
+    yield call.operation, resource, _has_tags(backup_backends[ACCOUNT_ID][call.region].list_tags(resource))
     if call.operation == "CreateBackupVault":
         yield "backup-storage:MountCapsule", "*", {}
     if role := (call.parameters.get("BackupSelection") or {}).get("IamRoleArn"):
