@@ -15,6 +15,8 @@ region = "us-east-1"
 [variables]
 systems = ["agent_registry"]
 deletion_protection = false
+alarms = {{ enabled = false }}
+enable_dashboard = false
 {BUDGETS}
 """
 GOOD, BAD = "Answer(201 if is_new", "Answer(202 if is_new"
@@ -94,8 +96,7 @@ def test_drift_names_what_was_changed_and_who_should_look(staging: Checkout) -> 
     )
     group = f"/aws/lambda/{staging.function_name('agent_registry')}"
     staging.client("logs").put_retention_policy(logGroupName=group, retentionInDays=3)
-    alarm = "agent-state-staging-dynamodb-user-errors"
-    staging.client("cloudwatch").delete_alarms(AlarmNames=[alarm])
+    staging.client("ssm").delete_parameter(Name="/agent-state/staging/api/url")
     file = staging.folder / "terraform" / "environments" / "staging.toml"
     file.write_text(f"{STAGING}\nfunctions = {{ agent_registry = {{ memory_megabytes = 640 }} }}\n")
 
@@ -123,7 +124,7 @@ def test_drift_names_what_was_changed_and_who_should_look(staging: Checkout) -> 
             "30",
             outside,
         ],
-        ("aws_cloudwatch_metric_alarm.user_errors[0]", ""): ["there", "(none)", "there", outside],
+        ('aws_ssm_parameter.published["api/url"]', ""): ["there", "(none)", "there", outside],
         ("module.agent_registry_function[0].aws_lambda_function.this", "memory_size"): [
             "512",
             "512",
