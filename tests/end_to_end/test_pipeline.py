@@ -174,27 +174,27 @@ def test_a_second_clone_elsewhere_plans_to_no_changes(repository: Repository, ch
     try:
         subprocess.run(["git", "clone", "--quiet", repository.folder, clone], check=True, umask=0o077)
         share_virtual_environment(clone)
-        user = _another_user(place, environment)
+        another = _as_another_user(place)
         ended = subprocess.run(
-            command, cwd=clone, env=environment, umask=0o077, capture_output=True, text=True, check=False, user=user
+            [*another, *command], cwd=clone, env=environment, umask=0o077, capture_output=True, text=True, check=False
         )
     finally:
         shutil.rmtree(place)
     assert ended.returncode == 0, ended.stderr
     planned = json.loads(ended.stdout)
     assert not planned["changes"], planned
-    if user is None:
+    if not another:
         warnings.warn("planned as the same user: only root can become another one", pytest.PytestWarning, stacklevel=1)
 
 
-def _another_user(place: Path, environment: dict[str, str]) -> int | None:
-    """Hands everything there to a user of no rights, where this one may do that and that one may run Python."""
-    if os.geteuid() != 0:
-        return None
-    tried = subprocess.run(
-        [paths.ROOT / ".venv/bin/python", "-c", "import typer"], user=NOBODY, check=False, env=environment
-    )
-    if tried.returncode != 0:
-        return None
-    subprocess.run(["chown", "--recursive", "--no-dereference", str(NOBODY), place], check=True)
-    return NOBODY
+def _as_another_user(place: Path) -> list[str]:
+    """Hands everything there to a user without a name; returns how to run a command as that, [] where it can't be."""
+    # May read what root has installed in its home, where Python may lie.
+    read = ("--inh-caps=+dac_override", "--ambient-caps=+dac_override")
+    become = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", *read]
+    if os.geteuid() != 0 or shutil.which("setpriv") is None:
+        return []
+    if subprocess.run([*become, paths.ROOT / ".venv/bin/python", "-c", "import typer"], check=False).returncode != 0:
+        return []
+    subprocess.run(["chown", "--recursive", "--no-dereference", f"{NOBODY}:{NOBODY}", place], check=True)
+    return become
