@@ -118,7 +118,8 @@ def _foreign(names: tuple[str, str], kind: str, change: Mapping[str, Any]) -> li
 def _without(names: tuple[str, str], value: Any) -> Any:
     """A value without what speaks of the indexes: entries of lists, and documents in JSON looked into."""
     if isinstance(value, Mapping):
-        return {key: _without(names, inner) for key, inner in value.items() if not _speaks(names, inner)}
+        # What is not set reads "", 0 or [] in a state, and null in a plan.
+        return {key: _without(names, inner) for key, inner in value.items() if inner and not _speaks(names, inner)}
     if isinstance(value, list):
         return [_without(names, inner) for inner in value if not _speaks(names, inner) and not _is_of(names, inner)]
     if isinstance(value, str) and value.startswith(("{", "[")):
@@ -126,7 +127,7 @@ def _without(names: tuple[str, str], value: Any) -> Any:
             return _without(names, json.loads(value))
         except ValueError:
             return value
-    return value or None  # what is not set reads "" or 0 in a state, and null in a plan
+    return value
 
 
 def _speaks(names: tuple[str, str], value: Any) -> bool:
