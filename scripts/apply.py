@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -168,9 +168,8 @@ def _apply(opened: Stack, commit: str | None, digest: str | None) -> None:
 def _noting_versions(opened: Stack, commit: str | None, digest: str | None) -> Iterator[None]:
     """Leaves which functions the apply moved, also when it fails on its way: `make rollback` moves those back."""
     before = deployed_code.live_versions(opened.terraform.outputs())
-    try:
-        yield
-    finally:
+
+    def note() -> None:
         after = deployed_code.live_versions(opened.terraform.outputs())
         moved = {
             system: {"from": before.get(system), "to": version}
@@ -178,6 +177,14 @@ def _noting_versions(opened: Stack, commit: str | None, digest: str | None) -> I
             if before.get(system) != version
         }
         _note(opened, commit, digest, moved)
+
+    try:
+        yield
+    except BaseException:
+        with suppress(Exception):  # the failure itself is what must be told
+            note()
+        raise
+    note()
 
 
 def _note(opened: Stack, commit: str | None, digest: str | None, moved: dict[str, dict[str, str | None]]) -> None:

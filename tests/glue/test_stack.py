@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts import paths, stack
+from scripts import apply, paths, stack
 from scripts.console import CommandError
 from scripts.environments import Environment
 from scripts.stack import Stack, StateLockedError
@@ -78,3 +78,12 @@ def test_a_held_lock_is_told_with_the_command_that_takes_it_away(locked: Stack) 
         f"TF_DATA_DIR={locked.environment.build_dir / 't'} AWS_PROFILE=sandbox {program} "
         f"-chdir={locked.terraform.working_dir} force-unlock 5c1a-77"
     )
+
+
+def test_a_failed_apply_tells_its_own_failure(locked: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not that the functions' versions can't be read any more, for what a rollback would need."""
+    answers = iter([{}])
+    monkeypatch.setattr(Terraform, "outputs", lambda _self: next(answers))
+    monkeypatch.setattr("scripts.deployed_code.live_versions", lambda _outputs: {})
+    with pytest.raises(StateLockedError):
+        apply._apply(locked, None, None)
