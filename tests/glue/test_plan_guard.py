@@ -137,6 +137,7 @@ NAMED = {"Action": "dynamodb:GetItem", "Resource": TABLE}
         (NAMED, {**NAMED, "Resource": f"{TABLE}*"}, [f'resource "{TABLE}*"']),
         ({**NAMED, "Action": "dynamodb:*"}, {**NAMED, "Action": ["dynamodb:Get*"]}, []),
         ({**NAMED, "Action": "dynamodb:*"}, {**NAMED, "Action": "DynamoDB:Get*"}, []),
+        ({**NAMED, "Action": "kms:Tag?"}, {**NAMED, "Action": "kms:Tag*"}, ['action "kms:Tag*"']),
         ({**NAMED, "Action": "dynamodb:Get*"}, {**NAMED, "Action": "dynamodb:*"}, ['action "dynamodb:*"']),
         ({**NAMED, "Resource": "*"}, {**NAMED, "Resource": f"{ACCOUNT}:table/*"}, []),
         ({**NAMED, "Resource": f"{ACCOUNT}:table/*"}, {**NAMED, "Resource": "*"}, ['resource "*"']),
@@ -285,6 +286,14 @@ def test_a_table_that_nothing_forces_anew_has_its_reason(reason: str, said: str)
     (finding,) = plan_guard.findings(plan)
     assert finding.rule == "replace-table"
     assert said in finding.change
+
+
+def test_an_index_that_is_only_told_in_another_way_is_the_same() -> None:
+    """As AWS answers, and as code states it."""
+    index = {"name": "a", "hash_key": "a", "projection_type": "INCLUDE"}
+    before = {"name": "t", "global_secondary_index": [{**index, "range_key": "", "non_key_attributes": ["b", "c"]}]}
+    after = {"name": "t", "global_secondary_index": [{**index, "range_key": None, "non_key_attributes": ["c", "b"]}]}
+    assert plan_guard.findings(_plan(["update"], before, after)) == []
 
 
 def test_what_will_be_known_too_late_to_compare_is_found() -> None:

@@ -179,13 +179,20 @@ def test_what_is_made_is_found_only_where_it_is_wide(plans: dict[str, Plan]) -> 
         ('module.table["unread"].aws_dynamodb_table.this', "Nothing in this state reads it"),
         ('aws_iam_role_policy.this["all-but"]', 'action "* but iam:*"'),
         ("aws_iam_role_policy_attachment.wide[0]", "arn:aws:iam::aws:policy/AdministratorAccess"),
-        ("aws_vpc_endpoint.wide[0]", 'action "*", resource "*"'),
-        ("aws_kms_key_policy.wide[0]", 'principal "*", action "*"'),
     ],
 )
 def test_a_finding_says_why(plans: dict[str, Plan], name: str, said: str) -> None:
     (finding,) = (each for each in plan_guard.findings(plans["changed"]) if each.address == name)
     assert said in f"{finding.change} {finding.effect}"
+
+
+def test_some_wildcards_are_as_they_must_be(plans: dict[str, Plan]) -> None:
+    """A key's policy is about that key, and an endpoint's about everybody who comes that way."""
+    said = {finding.name: finding.change for finding in plan_guard.findings(plans["changed"])}
+    assert said["wildcard:aws_kms_key_policy.wide[0]"] == 'the policy grows by principal "*", action "*"'
+    assert said["wildcard:aws_vpc_endpoint.wide[0]"] == 'the policy grows by action "*", resource "*"'
+    off = said['recovery:module.table["unprotected"].aws_dynamodb_table.this']
+    assert off == "point-in-time recovery of unprotected is switched off"
 
 
 def test_one_is_let_through_by_name_and_others_by_pattern(plans: dict[str, Plan]) -> None:
