@@ -20,6 +20,8 @@ from scripts.console import EXIT_FAILED, CommandError, Progress, one_line
 MINIMUM_VERSION = (1, 11, 0)
 REGISTRY_FOLDER = "registry.terraform.io"
 FLAG = python_terraform.IsFlagged
+# The provider's schema fills hundreds of megabytes, and Go walks them again and again: a third of a plan's CPU time.
+FEWER_COLLECTIONS = {"GOGC": "400"}
 T = TypeVar("T")
 
 _WATCH_SECONDS, _GRACE_SECONDS = 0.5, 3.0
@@ -120,6 +122,7 @@ class Terraform(python_terraform.Terraform):  # type: ignore[misc]
         require_terraform()
         self.ended = ended
         self.environment = {
+            **FEWER_COLLECTIONS,
             **environment,
             "TF_DATA_DIR": str(data_dir),
             "TF_IN_AUTOMATION": "1",

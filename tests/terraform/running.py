@@ -15,7 +15,7 @@ from moto.moto_api._internal import moto_api_backend
 from moto.server import ThreadedMotoServer
 
 from scripts.local_aws import moto_autoscaling, moto_backup, moto_billing, moto_kms
-from scripts.terraform_cli import binary, plugin_dir
+from scripts.terraform_cli import FEWER_COLLECTIONS, binary, plugin_dir
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 ROOTS = ("terraform", "terraform/bootstrap")
@@ -36,6 +36,7 @@ class Terraform:
     def __init__(self, directory: Path, data_dir: Path, environment: Mapping[str, str]) -> None:
         self.directory = directory
         self.environment = {
+            **FEWER_COLLECTIONS,
             **{name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "TF_VAR_", "TF_LOG"))},
             "TF_DATA_DIR": str(data_dir),
             "TF_IN_AUTOMATION": "1",
