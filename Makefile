@@ -7,7 +7,7 @@ SCANNERS := checkov==3.3.30 tf-nag==0.1.6
 RUN    := .venv/bin/python -m scripts
 
 .DEFAULT_GOAL := help
-.PHONY: help up down status logs build environments bootstrap plan apply verify env adopt migrate-index rollback prune drift gateway-target gateway-tools destroy comment fetch-bundle ci test lint format docs validate-ahead bench-cold lock clean
+.PHONY: help up down status logs build environments bootstrap plan guard apply verify env adopt migrate-index rollback prune drift gateway-target gateway-tools destroy comment fetch-bundle ci test lint format docs validate-ahead bench-cold lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,14 +34,17 @@ build: .venv/run ## Build the function zips and their manifest
 environments: .venv/run ## List the environments on AWS, and which of them workflows can sign in to: [ENV=<name>] [JSON=1]
 	@$(RUN).environments_list $(if $(filter command%,$(origin ENV)),$(if $(ENV),--env '$(ENV)')) $(if $(JSON),--json)
 
-bootstrap: .venv/run ## Make the account's state bucket and GitHub's roles, once: ENV=<name>
-	@$(RUN).bootstrap --env '$(ENV)'
+bootstrap: .venv/run ## Make the account's state bucket and GitHub's roles, once: ENV=<name> [JSON=1]
+	@$(RUN).bootstrap --env '$(ENV)' $(if $(JSON),--json)
 
-plan: .venv/run ## Show what an apply would change, guard it, and seal it: ENV=<name> [ALLOW="rule:address …"]
-	@$(RUN).plan --env '$(ENV)' $(if $(ALLOW),--allow '$(ALLOW)')
+plan: .venv/run ## Show what an apply would change, guard it, and seal it: ENV=<name> [ALLOW="rule:address …"] [JSON=1]
+	@$(RUN).plan --env '$(ENV)' $(if $(ALLOW),--allow '$(ALLOW)') $(if $(JSON),--json)
 
-apply: .venv/run ## Apply the sealed plan, or a fresh one: ENV=<name> [BUNDLE=file] [DIGEST=sha256] [YES=1] [ALLOW="rule:address …"]
-	@$(RUN).apply --env '$(ENV)' $(if $(BUNDLE),--bundle '$(BUNDLE)') $(if $(DIGEST),--digest '$(DIGEST)') $(if $(ALLOW),--allow '$(ALLOW)') $(if $(YES),--yes)
+guard: .venv/run ## Hold any plan against the guard: PLAN=<what `terraform show -json` printed> [ALLOW="rule:address …"] [JSON=1]
+	@$(RUN).guard --plan '$(or $(PLAN),-)' $(if $(filter command%,$(origin ENV)),--env '$(ENV)') $(if $(ALLOW),--allow '$(ALLOW)') $(if $(JSON),--json)
+
+apply: .venv/run ## Apply the sealed plan, or a fresh one: ENV=<name> [BUNDLE=file] [DIGEST=sha256] [YES=1] [ALLOW="rule:address …"] [JSON=1]
+	@$(RUN).apply --env '$(ENV)' $(if $(BUNDLE),--bundle '$(BUNDLE)') $(if $(DIGEST),--digest '$(DIGEST)') $(if $(ALLOW),--allow '$(ALLOW)') $(if $(YES),--yes) $(if $(JSON),--json)
 
 verify: .venv/run ## Prove what is applied: ENV=<name> [SYSTEM=…] [JUNIT=file] [JSON=1]
 	@$(RUN).verify --env '$(ENV)' $(if $(SYSTEM),--system '$(SYSTEM)') $(if $(JUNIT),--junit '$(JUNIT)') $(if $(JSON),--json)
@@ -67,8 +70,8 @@ adopt: .venv/run ## Take over a table that exists, as it is: ENV=<name> TABLE=<t
 migrate-index: .venv/run ## Bring indexes to what is declared: ENV=<name> [INDEX=<system>.<table>/<index> TO=<name> [RANGE_KEY=price:N] [PROJECTION=ALL]] [YES=1] [JSON=1]
 	@$(RUN).migrate_index --env '$(ENV)' $(if $(INDEX),--index '$(INDEX)') $(if $(TO),--to '$(TO)') $(if $(RANGE_KEY),--range-key '$(RANGE_KEY)') $(if $(PROJECTION),--projection '$(PROJECTION)') $(if $(YES),--yes) $(if $(JSON),--json)
 
-destroy: .venv/run ## Destroy the stack, after asking for its name: ENV=<name> [CONFIRM=<name>]
-	@$(RUN).destroy --env '$(ENV)' $(if $(CONFIRM),--confirm '$(CONFIRM)')
+destroy: .venv/run ## Destroy the stack, after asking for its name: ENV=<name> [CONFIRM=<name>] [JSON=1]
+	@$(RUN).destroy --env '$(ENV)' $(if $(CONFIRM),--confirm '$(CONFIRM)') $(if $(JSON),--json)
 
 # --- a pipeline on GitHub: docs/pipeline.md ------------------------------------------------------------------------
 
