@@ -26,7 +26,7 @@ POLICY = {
             "Effect": "Allow",
             "Principal": {"AWS": "arn:aws:iam::123456789012:root"},
             "Action": "dynamodb:GetItem",
-            "Resource": "*",
+            "Resource": "arn:aws:dynamodb:us-east-1:123456789012:table/Events",
         }
     ],
 }
