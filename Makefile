@@ -86,8 +86,11 @@ ci: ## Prove the project as CI does: with its optional parts installed, so that 
 
 # --- the project itself --------------------------------------------------------------------------------------------
 
+# One worker more than cores: the long tests wait for Terraform's provider much of the time.
+WORKERS := $$(.venv/bin/python -c 'import os; print((os.cpu_count() or 1) + 1)')
+
 test: .venv/test .venv-scan/installed lint ## Prove the project: lint, unit, contract, Terraform and end-to-end tests
-	@.venv/bin/python -m pytest --numprocesses auto $(TESTS)
+	@.venv/bin/python -m pytest --numprocesses $(WORKERS) $(TESTS)
 
 lint: .venv/test ## Check style and types
 	@.venv/bin/ruff check --quiet .

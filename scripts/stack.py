@@ -169,12 +169,13 @@ def bootstrap(stack: Stack) -> None:
         plan_file.unlink(missing_ok=True)
 
 
-def forget_interrupted_runs(stack: Stack) -> None:
+def forget_interrupted_runs(stack: Stack, *, fresh: bool = False) -> None:
     """Removes what a killed Terraform left: its lock on the state, and a state that it could not save.
 
-    Only for the embedded AWS, which nobody but this checkout uses, and only under `exclusive`.
+    Only for the embedded AWS, which nobody but this checkout uses, and only under `exclusive`. `fresh`: it was started
+    anew, and what an earlier run made is gone.
     """
-    _await_orphans(stack)
+    _settle_orphans(stack, awaited=not fresh)
     s3 = aws.client("s3")
     for key in (stack.environment.state_key, environments.BOOTSTRAP_STATE_KEY):
         with suppress(s3.exceptions.NoSuchBucket):
@@ -183,14 +184,20 @@ def forget_interrupted_runs(stack: Stack) -> None:
         (root / "errored.tfstate").unlink(missing_ok=True)
 
 
-def _await_orphans(stack: Stack) -> None:
-    """A Terraform whose command was killed works on: what it does is worth having, and its lock is no leftover."""
+def _settle_orphans(stack: Stack, *, awaited: bool) -> None:
+    """A Terraform whose command was killed works on: what it does is worth having, and its lock is no leftover.
+
+    Unless it works on what is gone: there it would wait for ever, and write into what is new.
+    """
     mine = str(stack.environment.build_dir)
     for process in psutil.process_iter():
         with suppress(psutil.Error, OSError):
             if process.name().startswith(Path(binary()).name) and process.environ().get("TF_DATA_DIR", "").startswith(
                 mine
             ):
+                if not awaited:
+                    process.kill()
+                    continue
                 with step("wait for Terraform, which outlived its command"):
                     process.wait()
 

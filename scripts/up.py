@@ -37,7 +37,7 @@ def main(
         fresh = _start()
         try:
             applied = stack.open_stack(environment.name)
-            stack.forget_interrupted_runs(applied)
+            stack.forget_interrupted_runs(applied, fresh=fresh)
             _bootstrap(applied, fresh=fresh)
             stack.initialise(applied)
             stack.put_back_code(stack.replaced_code(applied))

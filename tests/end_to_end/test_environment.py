@@ -178,7 +178,7 @@ def test_destroy_refuses_protected_tables_and_takes_the_rest_away_when_told(stag
     assert "the guard refuses 2 changes of this plan" in stopped.stderr
     build = staging.folder / ".build" / "staging"
     assert not (build / "plan.bundle").exists()
-    assert "DynamoDB no longer refuses to delete the table" in (build / "plan.md").read_text()
+    assert "DynamoDB no longer refuses to delete it" in (build / "plan.md").read_text()
     table = "deletion-protection:module.{}.aws_dynamodb_table.this"
     allowed = [table.format(name) for name in ("agent_registry_table[0]", "idempotency_table[0]")]
     staging.must("plan", "ENV=staging", f"ALLOW={' '.join(allowed)}")

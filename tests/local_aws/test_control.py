@@ -170,6 +170,8 @@ def test_it_survives_ctrl_c_of_its_caller(state_dir: Path) -> None:
         stderr=subprocess.DEVNULL,
         text=True,
         start_new_session=True,
+        # Where the tests run in the background, a shell has made them ignore Ctrl-C.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     assert caller.stdout is not None
     pid = int(caller.stdout.readline())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from tests.local_aws.conftest import Aws, Deploy
+from tests.local_aws.conftest import LOGS_POLICY, Aws, Deploy
 
 SPEAK = """
 import logging, os, sys
@@ -69,7 +69,8 @@ def handler(event, context):
         if any(e["message"] == "early bird" for e in events): return True
         time.sleep(0.02)
 """
-    assert deploy(code).invoke().payload is True
+    reading = {"Effect": "Allow", "Action": "logs:FilterLogEvents", "Resource": "*"}
+    assert deploy(code, statements=[LOGS_POLICY, reading]).invoke().payload is True
 
 
 def test_without_permission_there_are_no_logs(aws: Aws, deploy: Deploy) -> None:
