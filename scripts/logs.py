@@ -1,7 +1,6 @@
 """Follows a function's logs: `python -m scripts.logs --env NAME --system SYSTEM`."""
 
 import json
-import re
 import time
 from datetime import UTC, datetime
 from typing import Annotated
@@ -9,11 +8,10 @@ from typing import Annotated
 import typer
 from botocore.exceptions import ClientError
 
-from scripts import execution_logs, stack
+from scripts import durations, execution_logs, stack
 from scripts.console import CommandError, out, run
 
 POLL_SECONDS = 1.0
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 def main(
@@ -24,7 +22,7 @@ def main(
     json_output: Annotated[bool, typer.Option("--json", help="Print each line as one JSON object.")] = False,
 ) -> None:
     """Show a function's logs and follow them until Ctrl-C."""
-    begin = int((time.time() - _seconds(since)) * 1000)
+    begin = int((time.time() - durations.seconds(since)) * 1000)
     opened = stack.open_stack(env)
     stack.initialise(opened)
     systems = opened.terraform.outputs().get("systems", {})
@@ -66,13 +64,6 @@ def _print_new(log_group: str, begin: int, shown: set[str], *, as_json: bool) ->
         raise
     # Lines of other streams may arrive late; look back a little.
     return max(begin, latest - 5000)
-
-
-def _seconds(text: str) -> int:
-    match = re.fullmatch(r"(\d+)([smhd])", text)
-    if not match:
-        raise CommandError(f"SINCE={text!r} is not a time.", "Write for example 30s, 10m, 2h or 1d.")
-    return int(match[1]) * _UNITS[match[2]]
 
 
 if __name__ == "__main__":

@@ -1,0 +1,15 @@
+"""Spans of time as people type them."""
+
+import re
+
+from scripts.console import CommandError
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def seconds(text: str, name: str = "SINCE") -> int:
+    """`30s`, `10m`, `2h` or `7d`. Raises CommandError, which calls the text `name`."""
+    match = re.fullmatch(r"([0-9]{1,9})([smhd])", text)
+    if not match:
+        raise CommandError(f"{name}={text!r} is not a time.", "Write for example 30s, 10m, 2h or 7d.")
+    return int(match[1]) * _UNITS[match[2]]
