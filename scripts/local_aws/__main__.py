@@ -9,7 +9,14 @@ import threading
 from pathlib import Path
 
 from scripts.local_aws.errors import LocalAwsError
-from scripts.local_aws.settings import HOST, Settings, default_api_port, default_index_backfill_seconds, default_port
+from scripts.local_aws.settings import (
+    HOST,
+    Settings,
+    default_api_port,
+    default_index_backfill_seconds,
+    default_port,
+    default_restore_seconds,
+)
 
 
 def _arguments(argv: list[str] | None) -> argparse.Namespace:
@@ -35,6 +42,13 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
         metavar="SECONDS",
         help="how long a new index of an existing table is being filled (default: %(default)s)",
     )
+    parser.add_argument(
+        "--restore",
+        type=float,
+        default=default_restore_seconds(),
+        metavar="SECONDS",
+        help="how long a restored table is being made (default: %(default)s)",
+    )
     return parser.parse_args(argv)
 
 
@@ -49,6 +63,7 @@ def main(argv: list[str] | None = None) -> int:
         account_concurrency=options.account_concurrency,
         async_retry_delays=tuple(float(delay) for delay in options.async_retry_delays.split(",") if delay),
         index_backfill_seconds=options.index_backfill,
+        restore_seconds=options.restore,
     )
     finished = threading.Event()
     for name in (signal.SIGINT, signal.SIGTERM):

@@ -134,11 +134,13 @@ def install() -> None:
     """Patches moto. Once a process; the callers hold the lock of moto_dynamodb."""
     from moto.dynamodb.exceptions import MockValidationException
     from moto.dynamodb.models import DynamoDBBackend
+    from moto.dynamodb.models.dynamo_type import Item
     from moto.dynamodb.models.table import Table
     from moto.dynamodb.responses import DynamoHandler
 
-    signature = inspect.signature(Table.query)
+    signature, scan_signature = inspect.signature(Table.query), inspect.signature(Table.scan)
     in_transaction: list[bool] = []
+    in_plain_scan: list[bool] = []
 
     @replace(Table, "query")
     def query(original: Any, self: Any, *args: Any, **kwargs: Any) -> Any:
@@ -159,6 +161,22 @@ def install() -> None:
             return original(self, *args, **kwargs)
         finally:
             del self.all_items
+
+    @replace(Table, "scan")
+    def scan(original: Any, self: Any, *args: Any, **kwargs: Any) -> Any:
+        # moto copies each item, though only an index and a projection change what is copied.
+        arguments = scan_signature.bind(self, *args, **kwargs).arguments
+        if arguments.get("index_name") or arguments.get("projection_expression"):
+            return original(self, *args, **kwargs)
+        in_plain_scan.append(True)
+        try:
+            return original(self, *args, **kwargs)
+        finally:
+            in_plain_scan.pop()
+
+    @replace(Item, "__deepcopy__")
+    def deepcopy_item(original: Any, self: Any, memo: dict[int, Any]) -> Any:
+        return self if in_plain_scan else original(self, memo)
 
     @replace(Table, "put_item")
     def put_item(original: Any, self: Any, item_attrs: Any, *args: Any, **kwargs: Any) -> Any:

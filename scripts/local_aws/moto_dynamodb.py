@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from scripts.local_aws import dynamodb_indexes, dynamodb_strictness, dynamodb_tables
+from scripts.local_aws import dynamodb_indexes, dynamodb_restores, dynamodb_strictness, dynamodb_tables
 from scripts.local_aws.invocation import caller_access_key
 from scripts.local_aws.moto_patch import replace
 from scripts.local_aws.roles import Roles, Session
@@ -66,6 +66,15 @@ def needs(action: str, parameters: _Parameters, region: str, partition: str) -> 
             found = _PARTIQL.match(statement.get("Statement", ""))
             verb, table = (found[1].capitalize(), found[2]) if found else ("Select", "*")
             yield f"dynamodb:PartiQL{verb}", _table_arn(table, region, partition), {}
+    elif action in ("RestoreTableToPointInTime", "RestoreTableFromBackup"):
+        source = (
+            parameters.get("BackupArn") or parameters.get("SourceTableArn") or parameters.get("SourceTableName", "")
+        )
+        yield f"dynamodb:{action}", _table_arn(source, region, partition), {}
+        for name in dynamodb_restores.TARGET_ACTIONS:
+            yield need(name, parameters.get("TargetTableName", ""), [])
+    elif "BackupArn" in parameters:
+        yield f"dynamodb:{action}", parameters["BackupArn"], {}
     elif "TableName" in parameters:
         table = parameters["TableName"]
         items = [parameters.get("Key") or parameters.get("Item") or {}]
@@ -192,10 +201,13 @@ def _checked(handler: Any, tokens: dynamodb_strictness.Tokens, call: Callable[[]
     try:
         dynamodb_strictness.check(action, parameters, lambda name: _moto_table(name, region), read)
         dynamodb_indexes.check(action, parameters, _moto_table(parameters.get("TableName", ""), region))
+        dynamodb_restores.check(action, parameters, lambda name: _moto_table(name, region))
     except dynamodb_strictness.InvalidError as error:
         return _error(400, "ValidationException", str(error), "com.amazon.coral.validate")
     except dynamodb_indexes.LimitExceededError as error:
         return _error(400, "LimitExceededException", str(error), "com.amazonaws.dynamodb.v20120810")
+    except dynamodb_restores.RefusedError as error:
+        return _error(400, error.type, str(error), "com.amazonaws.dynamodb.v20120810")
     if action != "TransactWriteItems":
         return call()
     seen = tokens.seen(region, parameters)
@@ -210,12 +222,13 @@ def _checked(handler: Any, tokens: dynamodb_strictness.Tokens, call: Callable[[]
     return answer
 
 
-def install(roles: Roles, index_backfill_seconds: float = 0.0) -> None:
+def install(roles: Roles, index_backfill_seconds: float = 0.0, restore_seconds: float = 0.0) -> None:
     """Patches moto. Once a process."""
     from moto.dynamodb.responses import DynamoHandler
 
     dynamodb_tables.install()
     dynamodb_indexes.install(index_backfill_seconds)
+    dynamodb_restores.install(restore_seconds)
     # moto takes equal keys of different tables for duplicates; dynamodb_strictness knows better.
     DynamoHandler._contains_duplicates = staticmethod(lambda _keys: False)
     tokens = dynamodb_strictness.Tokens()

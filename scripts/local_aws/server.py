@@ -52,7 +52,7 @@ class LocalAws:
         roles = Roles()
         self._invoker = Invoker(self.settings, roles, self._guardian)
         moto_lambda.install(self._invoker)
-        moto_dynamodb.install(roles, self.settings.index_backfill_seconds)
+        moto_dynamodb.install(roles, self.settings.index_backfill_seconds, self.settings.restore_seconds)
         moto_autoscaling.install()
         moto_backup.install()
         moto_billing.install()

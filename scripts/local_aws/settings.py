@@ -23,6 +23,10 @@ def default_index_backfill_seconds() -> float:
     return float(os.environ.get("LOCAL_AWS_INDEX_BACKFILL_SECONDS", "0"))
 
 
+def default_restore_seconds() -> float:
+    return float(os.environ.get("LOCAL_AWS_RESTORE_SECONDS", "1"))
+
+
 def default_api_port() -> int:
     return int(os.environ.get("LOCAL_AWS_API_PORT", DEFAULT_API_PORT))
 
@@ -41,6 +45,8 @@ class Settings:
     async_retry_delays: tuple[float, ...] = (1.0, 2.0)
     # How long a new index of an existing table is being filled.
     index_backfill_seconds: float = 0.0
+    # How long a restored table is being made.
+    restore_seconds: float = 1.0
 
     @property
     def endpoint_url(self) -> str:
