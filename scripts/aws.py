@@ -1,6 +1,7 @@
 """The AWS account that a command works on: the embedded one, or the caller's own."""
 
 import os
+import re
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -11,12 +12,16 @@ from botocore.config import Config
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
-    ConnectTimeoutError,
-    EndpointConnectionError,
+    HTTPClientError,
     NoCredentialsError,
     NoRegionError,
     ProfileNotFound,
+    SSOTokenLoadError,
     TokenRetrievalError,
+    UnauthorizedSSOTokenError,
+)
+from botocore.exceptions import (
+    ConnectionError as BotoConnectionError,
 )
 
 from scripts import paths
@@ -31,15 +36,29 @@ _SIGN_IN = (
     "AWS_SECRET_ACCESS_KEY."
 )
 _making_a_client = threading.Lock()
+
+
 _EXPIRED = ("ExpiredToken", "ExpiredTokenException", "RequestExpired")
+# Signatures are good for five minutes.
+_TIMED = ("RequestTimeTooSkewed", "RequestInTheFuture")
+_TIME = re.compile(r"Signature (expired|not yet current)")
 _REFUSED = ("InvalidClientTokenId", "UnrecognizedClientException", "SignatureDoesNotMatch", "AuthFailure")
+
+
+class AccountError(CommandError):
+    """There is no way to the account; `code` tells the kinds apart."""
+
+    def __init__(self, code: str, message: str, next_step: str) -> None:
+        super().__init__(message, next_step)
+        self.code = code
 
 
 def use(environment: Environment) -> None:
     """Points this process, and every Terraform that it starts, at the environment's AWS."""
     running = control.status(LOCAL_AWS_DIR) if environment.embedded else None
     if environment.embedded and running is None:
-        raise CommandError(
+        raise AccountError(
+            "embedded-aws-not-running",
             f"environment {environment.name!r} lives in the embedded AWS, which is not running.",
             "Start it with `make up`.",
         )
@@ -92,35 +111,56 @@ def client(service: str, **settings: Any) -> Any:
 
 
 def _new_client(service: str, **settings: Any) -> Any:
-    config = Config(connect_timeout=5, read_timeout=60, retries={"mode": "standard", "max_attempts": 4}, **settings)
-    return boto3.client(service, config=config)
+    usual: dict[str, Any] = {
+        "connect_timeout": 5,
+        "read_timeout": 60,
+        "retries": {"mode": "standard", "max_attempts": 4},
+    }
+    return boto3.client(service, config=Config(**usual | settings))
 
 
 def account_id(environment: Environment) -> str:
-    """The account behind the credentials. Raises CommandError when there are none, or when it is the wrong one."""
-    try:
-        account = str(client("sts").get_caller_identity()["Account"])
-    except (NoCredentialsError, TokenRetrievalError) as error:
-        raise CommandError(f"no AWS credentials for environment {environment.name!r}.", _SIGN_IN) from error
-    except ProfileNotFound as error:
-        raise CommandError(f"{error}.", "Name a profile of your AWS configuration, or unset it.") from error
-    except (EndpointConnectionError, ConnectTimeoutError) as error:
-        raise CommandError(
-            f"AWS can't be reached: {error}", "Check the network, the region and AWS_ENDPOINT_URL."
-        ) from error
-    except ClientError as error:
-        code = error.response["Error"]["Code"]
-        if code in _EXPIRED:
-            raise CommandError("the AWS credentials have expired.", _SIGN_IN) from error
-        if code in _REFUSED:
-            raise CommandError(f"AWS refused the credentials ({code}).", _SIGN_IN) from error
-        raise CommandError(f"AWS refused to tell who you are: {error}") from error
-    except (BotoCoreError, NoRegionError) as error:
-        raise CommandError(f"no usable AWS credentials: {error}.", _SIGN_IN) from error
+    """The account behind the credentials. Raises AccountError when there are none, or when it is the wrong one."""
+    account = str(caller(environment)["Account"])
     if environment.account_id and account != environment.account_id:
-        raise CommandError(
+        raise AccountError(
+            "wrong-account",
             f"these credentials belong to account {account}, but environment {environment.name!r} is in "
             f"{environment.account_id}.",
             "Sign in to that account; nothing was touched.",
         )
     return account
+
+
+def caller(environment: Environment) -> dict[str, Any]:
+    """AWS's answer to who this is: `Account`, `Arn`, and `ResponseMetadata`. Raises AccountError."""
+    try:
+        answer: dict[str, Any] = client("sts").get_caller_identity()
+    except (NoCredentialsError, TokenRetrievalError) as error:
+        raise AccountError(
+            "no-credentials", f"no AWS credentials for environment {environment.name!r}.", _SIGN_IN
+        ) from error
+    except ProfileNotFound as error:
+        raise AccountError(
+            "profile-missing", f"{error}.", "Name a profile of your AWS configuration, or unset it."
+        ) from error
+    except (BotoConnectionError, HTTPClientError) as error:
+        raise AccountError(
+            "aws-unreachable", f"AWS can't be reached: {error}", "Check the network, the region and AWS_ENDPOINT_URL."
+        ) from error
+    except ClientError as error:
+        code, message = error.response["Error"]["Code"], error.response["Error"].get("Message", "")
+        if code in _EXPIRED:
+            raise AccountError("credentials-expired", "the AWS credentials have expired.", _SIGN_IN) from error
+        if code in _TIMED or _TIME.search(message):
+            raise AccountError(
+                "clock-skew", f"AWS refuses this machine's clock: {message}", "Set the clock, by NTP."
+            ) from error
+        if code in _REFUSED:
+            raise AccountError("credentials-refused", f"AWS refused the credentials ({code}).", _SIGN_IN) from error
+        raise AccountError("credentials-refused", f"AWS refused to tell who you are: {error}", _SIGN_IN) from error
+    except (SSOTokenLoadError, UnauthorizedSSOTokenError) as error:
+        raise AccountError("credentials-expired", f"the sign-in has expired: {error}", _SIGN_IN) from error
+    except (BotoCoreError, NoRegionError) as error:
+        raise AccountError("no-credentials", f"no usable AWS credentials: {error}.", _SIGN_IN) from error
+    return answer

@@ -4,7 +4,6 @@ Every step can be repeated: whatever was interrupted, the next run finds out wha
 """
 
 import fcntl
-import json
 import os
 import re
 import shlex
@@ -18,6 +17,7 @@ import psutil
 from botocore.exceptions import ClientError
 
 from scripts import (
+    applied_state,
     aws,
     build_lambdas,
     deployed_code,
@@ -104,7 +104,11 @@ def open_stack(name: str, functions: Mapping[str, Any] | None = None) -> Stack:
 
 
 def _terraform(environment: Environment, root: Path) -> Terraform:
-    return Terraform(root, environment.build_dir / root.name, os.environ, aws.embedded_ended(environment))
+    return Terraform(root, _data_dir(environment, root), os.environ, aws.embedded_ended(environment))
+
+
+def _data_dir(environment: Environment, root: Path) -> Path:
+    return environment.build_dir / root.name
 
 
 @contextmanager
@@ -227,19 +231,17 @@ def require_system(stack: Stack, applied: Collection[str], system: str) -> None:
 
 
 def applied_systems(stack: Stack) -> dict[str, Any]:
-    """What was applied, by system, as the output `verification` has it; read without Terraform, which takes seconds."""
+    """What was applied, by system, as the output `verification` has it."""
     try:
-        answer = aws.client("s3").get_object(Bucket=stack.state_bucket, Key=stack.environment.state_key)
+        applied = applied_state.read(stack.state_bucket, stack.environment.state_key)
     except ClientError as error:
         if error.response["ResponseMetadata"]["HTTPStatusCode"] != 404:
             raise
-        state = {}
-    else:
-        state = json.loads(answer["Body"].read())
-    if "verification" not in state.get("outputs", {}):
+        applied = applied_state.AppliedState({}, {})
+    if not applied.verification:
         env = stack.environment.name
         raise CommandError(f"environment {env!r} is not applied yet.", f"Run `make apply ENV={env}` first.")
-    systems: dict[str, Any] = state["outputs"]["verification"]["value"]["systems"]
+    systems: dict[str, Any] = applied.verification["systems"]
     return systems
 
 
@@ -341,24 +343,30 @@ def _explained(stack: Stack, terraform: Terraform) -> Iterator[None]:
             if "state lock" in found.summary:
                 held = found.detail.partition("Lock Info:")[2]
                 lock = dict(re.findall(r"^\s*(ID|Who|Created):\s*(.+?)\s*$", held, flags=re.MULTILINE))
+                unlock = force_unlock(stack.environment, Path(terraform.working_dir), lock.get("ID", "ID"))
                 raise StateLockedError(
                     f"the state is locked by {lock.get('Who', 'somebody')} since {lock.get('Created', 'a while')}.",
-                    f"Wait for them; if they are gone: {_force_unlock(stack, terraform, lock.get('ID', 'ID'))}",
+                    f"Wait for them; if they are gone: {unlock}",
                     exit_code=error.exit_code,
                 ) from error
         raise
 
 
-def _force_unlock(stack: Stack, terraform: Terraform, lock_id: str) -> str:
-    """The command that takes the lock away, to be pasted."""
-    settings = {"TF_DATA_DIR": terraform.environment["TF_DATA_DIR"]}
-    if stack.environment.profile:
-        settings["AWS_PROFILE"] = stack.environment.profile
-    if stack.environment.embedded:
-        settings |= {name: os.environ[name] for name in _CLIENT_SETTINGS}
-    stated = " ".join(f"{name}={shlex.quote(value)}" for name, value in settings.items())
-    folder = shlex.quote(str(terraform.working_dir))
-    return f"{stated} {shlex.quote(binary())} -chdir={folder} force-unlock {lock_id}"
+def force_unlock(environment: Environment, root: Path, lock_id: str) -> str:
+    """The command that takes a lock of the root's state away, to be pasted."""
+    folder = shlex.quote(str(root))
+    settings = client_settings(environment, {"TF_DATA_DIR": str(_data_dir(environment, root))})
+    return f"{settings}{shlex.quote(binary())} -chdir={folder} force-unlock {lock_id}"
+
+
+def client_settings(environment: Environment, more: Mapping[str, str] = MappingProxyType({})) -> str:
+    """What goes before a command to be pasted, so that it finds the environment's AWS as this process does."""
+    settings = dict(more)
+    if environment.profile:
+        settings["AWS_PROFILE"] = environment.profile
+    if environment.embedded:
+        settings |= {name: os.environ[name] for name in _CLIENT_SETTINGS if name in os.environ}
+    return "".join(f"{name}={shlex.quote(value)} " for name, value in settings.items())
 
 
 def _said(found: Diagnostic) -> str:

@@ -9,7 +9,13 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from scripts.local_aws import dynamodb_indexes, dynamodb_restores, dynamodb_strictness, dynamodb_tables
+from scripts.local_aws import (
+    contributor_insights,
+    dynamodb_indexes,
+    dynamodb_restores,
+    dynamodb_strictness,
+    dynamodb_tables,
+)
 from scripts.local_aws.invocation import caller_access_key
 from scripts.local_aws.moto_patch import replace
 from scripts.local_aws.roles import Roles, Session
@@ -231,6 +237,7 @@ def install(roles: Roles, index_backfill_seconds: float = 0.0, restore_seconds: 
     dynamodb_restores.install(restore_seconds)
     # moto takes equal keys of different tables for duplicates; dynamodb_strictness knows better.
     DynamoHandler._contains_duplicates = staticmethod(lambda _keys: False)
+    insights = contributor_insights.install()
     tokens = dynamodb_strictness.Tokens()
     # moto checks a condition and writes in two steps: two callers at once could both pass.
     lock = threading.RLock()
@@ -243,4 +250,7 @@ def install(roles: Roles, index_backfill_seconds: float = 0.0, restore_seconds: 
                 refusal = _refusal(roles, session, self)
                 if refusal is not None:
                     return refusal
-            return _checked(self, tokens, lambda: original(self))
+            answer = _checked(self, tokens, lambda: original(self))
+        for _, arn, context in needs(self._get_action(), self.params, self.region, self.partition):
+            insights.count(arn, context.get("dynamodb:leadingkeys", ()))
+        return answer

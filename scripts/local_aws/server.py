@@ -39,7 +39,15 @@ class LocalAws:
         self._invoker: Invoker | None = None
 
     def start(self) -> None:
-        from scripts.local_aws import moto_autoscaling, moto_backup, moto_billing, moto_dynamodb, moto_kms, moto_lambda
+        from scripts.local_aws import (
+            moto_autoscaling,
+            moto_backup,
+            moto_billing,
+            moto_dynamodb,
+            moto_iam,
+            moto_kms,
+            moto_lambda,
+        )
         from scripts.local_aws.access import Access
         from scripts.local_aws.aws_api import make_handler, moto_application
         from scripts.local_aws.guardian import Guardian
@@ -56,6 +64,7 @@ class LocalAws:
         moto_autoscaling.install()
         moto_backup.install()
         moto_billing.install()
+        moto_iam.install()
         moto_kms.install()
         local = LocalEndpoints(self.settings, (self.port, self.api_port), self._invoker.fleet, roles)
         self._aws.RequestHandlerClass = make_handler(moto_application(), self._invoker, local, Access(roles))

@@ -58,7 +58,9 @@ def locked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stack:
     environment.build_dir.mkdir(parents=True)
     root = tmp_path / "root"
     root.mkdir()
-    return Stack(environment, "123456789012", "bucket", {}, Terraform(root, environment.build_dir / "t", os.environ))
+    return Stack(
+        environment, "123456789012", "bucket", {}, Terraform(root, environment.build_dir / root.name, os.environ)
+    )
 
 
 def test_an_account_that_trusts_github_already_says_how_to_use_that(locked: Stack) -> None:
@@ -75,7 +77,7 @@ def test_a_held_lock_is_told_with_the_command_that_takes_it_away(locked: Stack) 
     assert caught.value.message == "the state is locked by ann@host since 2026-11-21 08:00:00 +0000 UTC."
     program = f"'{os.environ['TERRAFORM']}'"
     assert caught.value.next_step.endswith(
-        f"TF_DATA_DIR={locked.environment.build_dir / 't'} AWS_PROFILE=sandbox {program} "
+        f"TF_DATA_DIR={locked.environment.build_dir / 'root'} AWS_PROFILE=sandbox {program} "
         f"-chdir={locked.terraform.working_dir} force-unlock 5c1a-77"
     )
 
