@@ -1,4 +1,9 @@
-"""Fills the templates of `scripts/templates`: for Terraform (`hcl`), environment files (`env`), Markdown (`code`)."""
+"""Fills the templates of `scripts/templates`: for Terraform (`hcl`), environment files (`env`), Markdown (`code`),
+HTML.
+
+In HTML every value is text: markup in it is shown, never followed. The other formats have filters that escape what
+their readers would interpret.
+"""
 
 import json
 import re
@@ -19,7 +24,7 @@ def render(template: str, **values: Any) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
-        autoescape=False,  # noqa: S701  the output is no HTML; the filters escape what its readers would interpret
+        autoescape=jinja2.select_autoescape(enabled_extensions=("html.j2",), default=False),
     )
     engine.filters |= {"hcl": _hcl, "env": _env, "one_line": one_line, "code": _code}
     return engine.get_template(template).render(values)

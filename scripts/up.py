@@ -13,6 +13,7 @@ import typer
 from scripts import aws, environments, paths, stack, verify
 from scripts.api_client import reachable_url
 from scripts.console import CommandError, out, run, step
+from scripts.local_aws.settings import API_PAGE_PATH
 from scripts.stack import Stack
 from scripts.terraform_cli import require_terraform
 
@@ -56,7 +57,9 @@ def main(
         checks = verify.verify(applied, outputs)
     if json_output:
         report = json.loads((environment.build_dir / "verification.json").read_text())
-        out.print_json(data=report | {"changes": changes, "api_url": _url(outputs)})
+        url = _url(outputs)
+        addresses = {"api_url": url, "docs_url": url and f"{url}{API_PAGE_PATH}"}
+        out.print_json(data=report | {"changes": changes, **addresses})
         verify.require_passed(checks)
     else:
         verify.show(checks)
@@ -117,7 +120,7 @@ def _invite(url: str | None, systems: dict[str, Any]) -> None:
     if url is None:
         out.print("Every system is switched off: there is no API.")
         return
-    out.print(f"The API: {url}\n")
+    out.print(f"The API: {url}\nEvery route to try in a browser: {url}{API_PAGE_PATH}\n")
     for name, system in systems.items():
         routes = sorted({route.split(" ")[1] for route in system["routes"]})
         out.print(f"  {name:15} {'  '.join(routes)}", markup=False)

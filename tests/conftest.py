@@ -1,9 +1,12 @@
-"""Which tests run together, and which first, where there are several workers."""
+"""Which tests run together, and which first, where there are several workers; and the stack that many share."""
 
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
 import pytest
+
+from tests.end_to_end.checkout import Checkout, stopped_at_the_end
 
 TESTS = Path(__file__).parent
 # What takes minutes begins first, so that no worker is left alone with it at the end.
@@ -45,3 +48,21 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
 @cache
 def _text(file: Path) -> str:
     return file.read_text()
+
+
+@pytest.fixture(scope="session")
+def _brought_up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Checkout, str]]:
+    with stopped_at_the_end(tmp_path_factory.mktemp("running_stack")) as made:
+        yield made, made.must("up")
+
+
+@pytest.fixture(scope="session")
+def running_stack(_brought_up: tuple[Checkout, str]) -> Checkout:
+    """All systems, brought up once: what one test stores, the others see. Nobody may change or stop the stack."""
+    return _brought_up[0]
+
+
+@pytest.fixture(scope="session")
+def up_output(_brought_up: tuple[Checkout, str]) -> str:
+    """What the `make up` of the running stack printed."""
+    return _brought_up[1]

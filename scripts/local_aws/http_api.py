@@ -21,7 +21,7 @@ from scripts.local_aws.iam_policy import matches
 from scripts.local_aws.invocation import InvokeError, Invoker, Result, Target, parse_name, trace_id
 from scripts.local_aws.logs import LogStream
 from scripts.local_aws.roles import Roles
-from scripts.local_aws.settings import ACCOUNT_ID
+from scripts.local_aws.settings import ACCOUNT_ID, API_PAGE_PATH
 from scripts.local_aws.sigv4 import SignatureError, SignedRequest, verify
 from scripts.local_aws.throttling import Throttle
 
@@ -96,14 +96,18 @@ class HttpApis:
             if api.protocol_type == "HTTP"
         ]
 
-    def _find(self, request: HttpRequest) -> _Api:
+    def _candidates(self, request: HttpRequest) -> list[tuple[Any, str, str]]:
+        """The APIs that the request may be for: the one that its host names, else all there are."""
         apis = self._apis()
         host = (request.header("host") or "").partition(":")[0].lower()
         prefix = host.partition(".")[0]
-        chosen = [entry for entry in apis if entry[0].api_id == prefix]
-        if not chosen and ".execute-api." in host:
+        named = [entry for entry in apis if entry[0].api_id == prefix]
+        if not named and ".execute-api." in host:
             raise _not_found(f"there is no HTTP API {prefix}")
-        chosen = chosen or apis
+        return named or apis
+
+    def _find(self, request: HttpRequest) -> _Api:
+        chosen = self._candidates(request)
         if not chosen:
             raise _AnswerError(404, "No HTTP API is deployed: run `make up` or apply a stack that has one.")
         if len(chosen) > 1:
@@ -121,8 +125,28 @@ class HttpApis:
             stage, path = stages["$default"], request.path
         else:
             raise _not_found("no stage")
+        host = (request.header("host") or "").partition(":")[0].lower()
         domain = host if ".execute-api." in host else f"{api.api_id}.execute-api.{region}.amazonaws.com"
         return _Api(api, region, partition, stage, path, domain)
+
+    # -- the page of its routes ---------------------------------------------------------------------------------
+
+    def _page(self, request: HttpRequest) -> HttpResponse | None:
+        """`/docs` and what belongs to it, which AWS has not: only where the API itself would answer 404."""
+        if request.method not in ("GET", "HEAD"):
+            return None
+        from scripts.local_aws import api_page
+
+        candidates = self._candidates(request)
+        if len(candidates) > 1:
+            ids = [(api.api_id, api.name) for api, _, _ in candidates]
+            return api_page.choice(request, ids) if request.path == API_PAGE_PATH else None
+        found = self._find(request)
+        routes = {route.route_key: route.authorization_type or "NONE" for route in list(found.api.routes.values())}
+        if http_api_routing.match(routes, request.method, found.path):
+            return None
+        base_path = request.path.removesuffix(found.path)
+        return api_page.answer(request, api_page.Api(found.id, found.api.name, base_path, routes), found.path)
 
     # -- one request --------------------------------------------------------------------------------------------
 
@@ -132,6 +156,8 @@ class HttpApis:
         log: dict[str, str] = {}
         found: _Api | None = None
         try:
+            if API_PAGE_PATH in request.path and (page := self._page(request)):
+                return page
             found = self._find(request)
             response = self._preflight(found, request)
             if response is None:

@@ -11,6 +11,7 @@ HOST = "127.0.0.1"
 DEFAULT_PORT = 4566
 DEFAULT_API_PORT = 4567
 DEFAULT_REGION = "eu-north-1"
+API_PAGE_PATH = "/docs"  # of the front door, where no route of an API is meant
 CLIENT_ACCESS_KEY_ID = "local"
 CLIENT_SECRET_ACCESS_KEY = "local"  # noqa: S105 - opens nothing but this emulator on loopback
 

@@ -7,7 +7,8 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -177,3 +178,15 @@ def make_checkout(folder: Path) -> Checkout:
     with (folder / "terraform" / "environments" / "local.toml").open("a") as local:
         local.write(f"{BUDGETS}\n")
     return Checkout(folder, free_port(), free_port())
+
+
+@contextmanager
+def stopped_at_the_end(folder: Path) -> Iterator[Checkout]:
+    """A checkout of its own; whatever happens, nothing of it runs afterwards."""
+    made = make_checkout(folder)
+    try:
+        yield made
+    finally:
+        made.make("down")
+        for process in made.processes():
+            process.kill()
