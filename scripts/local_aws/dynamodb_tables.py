@@ -25,7 +25,7 @@ class _Slots:
         self.definition = _definition(table)
         self._by_value: dict[str, dict[Any, dict[_Key, Any]]] = {name: {} for name, _ in self.definition}
         self._where: dict[_Key, list[tuple[str, Any]]] = {}
-        for item in _items(table):
+        for item in items(table):
             self.put(item)
 
     def put(self, item: Any) -> None:
@@ -59,7 +59,8 @@ def _definition(table: Any) -> tuple[tuple[str, str], ...]:
     )
 
 
-def _items(table: Any) -> list[Any]:
+def items(table: Any) -> list[Any]:
+    """All items, as moto holds them."""
     if table.range_key_attr:
         return [item for partition in table.items.values() for item in partition.values()]
     return [item for item in table.items.values() if not isinstance(item, dict)]
@@ -73,7 +74,7 @@ def _slots(table: Any) -> _Slots:
     return found
 
 
-def _current(table: Any, key: _Key) -> Any:
+def current(table: Any, key: _Key) -> Any:
     """The item with a key, without creating anything (`items` is a defaultdict)."""
     found = table.items.get(key[0])
     if found is not None and table.range_key_attr:
@@ -82,10 +83,12 @@ def _current(table: Any, key: _Key) -> Any:
 
 
 def _reindex(table: Any, key: _Key) -> None:
+    """After any change of the item with this key."""
+    table.local_aws_changes = table.__dict__.get("local_aws_changes", 0) + 1
     slots: _Slots | None = table.__dict__.get("local_aws_slots")
     if slots is None:
         return
-    item = _current(table, key)
+    item = current(table, key)
     if item is None:
         slots.drop(key)
     else:
@@ -100,7 +103,7 @@ class Undo:
         self._streams: dict[int, tuple[Any, int]] = {}
 
     def remember(self, table: Any, key: _Key) -> None:
-        self._before.append((table, key, copy.deepcopy(_current(table, key))))
+        self._before.append((table, key, copy.deepcopy(current(table, key))))
         if table.stream_shard is not None:
             self._streams.setdefault(id(table), (table, len(table.stream_shard.items)))
 
@@ -153,7 +156,7 @@ def install() -> None:
         elif any(name == index for name, _ in _definition(self)):
             attribute = dict(_definition(self))[index]
             wanted = dict(arguments.get("hash_key_conditions") or []).get(attribute)
-            found = _slots(self).items(index, wanted) if wanted is not None else _items(self)
+            found = _slots(self).items(index, wanted) if wanted is not None else items(self)
         else:
             return original(self, *args, **kwargs)  # moto's error for an unknown index
         self.all_items = lambda: found

@@ -492,6 +492,11 @@ class Fleet:
         if running >= limit:
             raise ThrottledError("ConcurrentInvocationLimitExceeded")
 
+    def running(self, function: FunctionSnapshot) -> int:
+        """How many invocations of a function are under way, whatever its version."""
+        with self._lock:
+            return self._running.get((function.region, function.name), 0)
+
     def release(self, environment: Environment) -> None:
         function = environment.function
         with self._lock:

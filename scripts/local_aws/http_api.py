@@ -13,7 +13,7 @@ import traceback
 from collections.abc import Mapping
 from typing import Any
 
-from scripts.local_aws import http_api_payload, http_api_routing
+from scripts.local_aws import http_api_payload, http_api_routing, metrics
 from scripts.local_aws.callers import Caller, find_caller, may
 from scripts.local_aws.http_api_payload import HttpRequest, HttpResponse
 from scripts.local_aws.http_server import BodyTooLargeError, Handler
@@ -71,6 +71,19 @@ class _Api:
         if route_key == http_api_routing.DEFAULT_ROUTE:
             return f"{prefix}/$default"
         return f"{prefix}/{method}{route_key.partition(' ')[2]}"
+
+
+def _measure(found: _Api, status: int, milliseconds: float, integration_milliseconds: str | None) -> None:
+    """As API Gateway does: for the API, and for the stage."""
+    api: metrics.Dimensions = (("ApiId", found.id),)
+    for dimensions in (api, (*api, ("Stage", str(found.stage.name)))):
+        values = (("Count", 1), ("4xx", int(400 <= status < 500)), ("5xx", int(status >= 500)))
+        for name, value in values:
+            metrics.add(found.region, "AWS/ApiGateway", name, dimensions, value)
+        metrics.add(found.region, "AWS/ApiGateway", "Latency", dimensions, milliseconds, "Milliseconds")
+        if integration_milliseconds is not None:
+            taken = float(integration_milliseconds)
+            metrics.add(found.region, "AWS/ApiGateway", "IntegrationLatency", dimensions, taken, "Milliseconds")
 
 
 class HttpApis:
@@ -175,6 +188,7 @@ class HttpApis:
         if found is not None:
             headers += self._cors_headers(found, request)
             self._write_access_log(found, request, response, request_id, started, log)
+            _measure(found, response.status, (time.time() - started) * 1000, log.get("integrationLatency"))
         return HttpResponse(response.status, headers, response.body)
 
     def _serve(self, found: _Api, request: HttpRequest, request_id: str, log: dict[str, str]) -> HttpResponse:

@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from scripts.local_aws import functions
+from scripts.local_aws import functions, metrics
 from scripts.local_aws.asynchronous import AsyncQueue, EventRecord, deliver
 from scripts.local_aws.code_store import CodeStore
 from scripts.local_aws.environments import Environment, Fleet, Invocation, Outcome, ThrottledError
@@ -275,12 +275,17 @@ class Invoker:
         try:
             environment = self.fleet.acquire(function, reserved, reservations)
         except ThrottledError as error:
+            _measured(target, function, {"Throttles": 1})
             raise throttled(error.reason) from error
         finally:
             self._sources.pop(function, None)
         try:
+            at_once = self.fleet.running(function)
             invocation = Invocation(request_id, payload, target.arn, trace, client_context)
-            return environment.invoke(invocation), function.version
+            outcome = environment.invoke(invocation)
+            counts = {"Invocations": 1, "Errors": int(outcome.error is not None), "Throttles": 0}
+            _measured(target, function, counts | {"ConcurrentExecutions": at_once}, outcome.duration_ms)
+            return outcome, function.version
         except BaseException:
             environment.alive = False
             raise
@@ -395,6 +400,20 @@ class Invoker:
                 {"Type": "User", "message": "Client context must be a valid Base64-encoded JSON object."},
             ) from error
         return decoded
+
+
+def _measured(
+    target: Target, function: functions.FunctionSnapshot, counts: Mapping[str, int], milliseconds: float | None = None
+) -> None:
+    """As Lambda does: for the function, and for the version or alias that was called."""
+    called: list[metrics.Dimensions] = [(("FunctionName", function.name),)]
+    if target.qualifier:
+        called.append((*called[0], ("Resource", f"{function.name}:{target.qualifier}")))
+    for dimensions in called:
+        for name, count in counts.items():
+            metrics.add(function.region, "AWS/Lambda", name, dimensions, count)
+        if milliseconds is not None:
+            metrics.add(function.region, "AWS/Lambda", "Duration", dimensions, milliseconds, "Milliseconds")
 
 
 def caller_access_key(authorization: str | None) -> str:

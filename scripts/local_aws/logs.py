@@ -9,7 +9,10 @@ import time
 import uuid
 from collections.abc import Callable
 
-MAX_EVENT_BYTES = 262_144 - 26
+from scripts.local_aws import metrics
+
+EVENT_OVERHEAD_BYTES = 26
+MAX_EVENT_BYTES = 262_144 - EVENT_OVERHEAD_BYTES
 TAIL_BYTES = 4096
 
 
@@ -92,6 +95,10 @@ class LogStream:
             self._lost(f"the role may not logs:PutLogEvents in {self.group}")
             return
         backend.put_log_events(self.group, self.name, events)
+        where = (("LogGroupName", self.group),)
+        size = sum(len(str(event["message"]).encode()) + EVENT_OVERHEAD_BYTES for event in events)
+        metrics.add(self._region, "AWS/Logs", "IncomingBytes", where, size, "Bytes")
+        metrics.add(self._region, "AWS/Logs", "IncomingLogEvents", where, len(events))
 
     def _lost(self, reason: str) -> None:
         print(f"log lines of {self.name} are lost, as on AWS: {reason}", file=sys.stderr, flush=True)

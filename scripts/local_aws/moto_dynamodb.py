@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from scripts.local_aws import (
+    consumed_capacity,
     contributor_insights,
     dynamodb_indexes,
     dynamodb_restores,
@@ -235,6 +236,7 @@ def install(roles: Roles, index_backfill_seconds: float = 0.0, restore_seconds: 
     dynamodb_tables.install()
     dynamodb_indexes.install(index_backfill_seconds)
     dynamodb_restores.install(restore_seconds)
+    consumed_capacity.install()
     # moto takes equal keys of different tables for duplicates; dynamodb_strictness knows better.
     DynamoHandler._contains_duplicates = staticmethod(lambda _keys: False)
     insights = contributor_insights.install()
@@ -250,7 +252,12 @@ def install(roles: Roles, index_backfill_seconds: float = 0.0, restore_seconds: 
                 refusal = _refusal(roles, session, self)
                 if refusal is not None:
                     return refusal
-            answer = _checked(self, tokens, lambda: original(self))
+            region = self.region
+            answer = _checked(
+                self,
+                tokens,
+                lambda: consumed_capacity.metered(self, lambda name: _moto_table(name, region), lambda: original(self)),
+            )
         for _, arn, context in needs(self._get_action(), self.params, self.region, self.partition):
             insights.count(arn, context.get("dynamodb:leadingkeys", ()))
         return answer

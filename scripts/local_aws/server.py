@@ -40,6 +40,7 @@ class LocalAws:
 
     def start(self) -> None:
         from scripts.local_aws import (
+            metrics,
             moto_autoscaling,
             moto_backup,
             moto_billing,
@@ -61,6 +62,7 @@ class LocalAws:
         self._invoker = Invoker(self.settings, roles, self._guardian)
         moto_lambda.install(self._invoker)
         moto_dynamodb.install(roles, self.settings.index_backfill_seconds, self.settings.restore_seconds)
+        metrics.install()
         moto_autoscaling.install()
         moto_backup.install()
         moto_billing.install()
