@@ -1,6 +1,6 @@
 """Starts, stops and looks at the embedded AWS in the background.
 
-    start(state_dir: Path, *, port: int | None = None, api_port: int | None = None, timeout: float = 20.0,
+    start(state_dir: Path, *, port: int | None = None, api_port: int | None = None, timeout: float = 60.0,
           options: Sequence[str] = ()) -> Running
         Starts it and waits until it answers; the one that already runs from this folder is returned as it is
         (`already_running`). `options` are further arguments of `python -m scripts.local_aws`. Raises LocalAwsError.
@@ -169,7 +169,7 @@ def start(
     *,
     port: int | None = None,
     api_port: int | None = None,
-    timeout: float = 20.0,
+    timeout: float = 60.0,
     options: Sequence[str] = (),
 ) -> Running:
     port = default_port() if port is None else port

@@ -7,13 +7,12 @@ wrong for transactions of several items since version 3.0 (github.com/awslabs/am
 
 import os
 import shutil
-import socket
 import subprocess
 import threading
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -30,6 +29,7 @@ from common.dynamodb import DynamoDB
 from common.dynamodb_client import DynamoDBClient
 from common.dynamodb_json import marshal_item
 from common.memory import MemoryDatabase
+from tests.ports import free_port
 
 REGION = "eu-north-1"
 START_SECONDS = 60.0
@@ -237,7 +237,7 @@ def _dynoxide() -> Iterator[str]:
 @contextmanager
 def _process(name: str, *command: str, folder: Path | None = None) -> Iterator[str]:
     """An engine in a process of its own; its last argument is the port."""
-    port = _free_port()
+    port = free_port()
     process = subprocess.Popen([*command, str(port)], cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         engine = Engine(name, f"http://127.0.0.1:{port}")
@@ -258,9 +258,3 @@ def _wait_for(engine: Engine) -> None:
                 raise
         else:
             return
-
-
-def _free_port() -> int:
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

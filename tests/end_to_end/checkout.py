@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -17,8 +16,11 @@ import psutil
 import urllib3
 
 from scripts import paths
+from tests.ports import free_port
+from tests.terraform.running import forget_checksums
 
-COMMAND_SECONDS = 300
+# A hang is to be told from a machine that much else runs on: a `make up` there may take minutes.
+COMMAND_SECONDS = 900
 # Nothing here is a benchmark: other tests run on the same machine at the same time.
 BUDGETS = "budgets = { cold_start_milliseconds = 10000, query_milliseconds = 5000 }"
 
@@ -146,7 +148,7 @@ class Checkout(NamedTuple):
         return found
 
 
-def wait_for(condition: Callable[[], Any], what: str, seconds: float = 60) -> Any:
+def wait_for(condition: Callable[[], Any], what: str, seconds: float = 300) -> Any:
     deadline = time.monotonic() + seconds
     while True:
         if met := condition():
@@ -155,13 +157,8 @@ def wait_for(condition: Callable[[], Any], what: str, seconds: float = 60) -> An
         time.sleep(0.05)
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def make_checkout(folder: Path) -> Checkout:
+def make_checkout(folder: Path, *, provider_checked: bool = False) -> Checkout:
+    """`provider_checked`: with the lock file as it is, so that every command reads the provider for its checksum."""
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         cwd=paths.ROOT,
@@ -175,15 +172,18 @@ def make_checkout(folder: Path) -> Checkout:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(source, folder / name)
     (folder / ".venv").symlink_to(paths.ROOT / ".venv")
+    if not provider_checked:
+        forget_checksums(folder / "terraform")
+        forget_checksums(folder / "terraform" / "bootstrap")
     with (folder / "terraform" / "environments" / "local.toml").open("a") as local:
         local.write(f"{BUDGETS}\n")
     return Checkout(folder, free_port(), free_port())
 
 
 @contextmanager
-def stopped_at_the_end(folder: Path) -> Iterator[Checkout]:
+def stopped_at_the_end(folder: Path, *, provider_checked: bool = False) -> Iterator[Checkout]:
     """A checkout of its own; whatever happens, nothing of it runs afterwards."""
-    made = make_checkout(folder)
+    made = make_checkout(folder, provider_checked=provider_checked)
     try:
         yield made
     finally:

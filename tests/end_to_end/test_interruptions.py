@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from tests.end_to_end.checkout import Checkout, wait_for
+from tests.end_to_end.checkout import COMMAND_SECONDS, Checkout, wait_for
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -26,7 +26,7 @@ def apply_under_way(checkout: Checkout, process: "subprocess.Popen[str]") -> Non
 
 
 def end(process: "subprocess.Popen[str]") -> tuple[int, str]:
-    _, stderr = process.communicate(timeout=120)
+    _, stderr = process.communicate(timeout=COMMAND_SECONDS)
     return process.returncode, stderr
 
 

@@ -6,7 +6,6 @@ import base64
 import dataclasses
 import io
 import json
-import socket
 import time
 import uuid
 import zipfile
@@ -19,6 +18,7 @@ import pytest
 from botocore.config import Config
 
 from scripts.local_aws import control
+from tests.ports import free_port
 
 REGION = "eu-north-1"
 ACCOUNT = "123456789012"
@@ -29,12 +29,7 @@ LOGS_POLICY = {
 }
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
-
-
-def wait_for(condition: Callable[[], Any], timeout: float = 10.0) -> Any:
+def wait_for(condition: Callable[[], Any], timeout: float = 60.0) -> Any:
     """The first true value of `condition`; fails the test when there is none in time."""
     deadline = time.monotonic() + timeout
     while not (value := condition()):
@@ -128,7 +123,7 @@ def make_deploy(clients: Callable[[str], Any]) -> Deploy:
                 {"Version": "2012-10-17", "Statement": [LOGS_POLICY] if statements is None else statements}
             ),
         )
-        arguments = {"Runtime": "python3.13", "Handler": "app.handler", "Timeout": 10, "MemorySize": 256}
+        arguments = {"Runtime": "python3.13", "Handler": "app.handler", "Timeout": 60, "MemorySize": 256}
         made = clients("lambda").create_function(
             FunctionName=name, Role=role["Arn"], Code={"ZipFile": zip_of(code)}, **{**arguments, **configuration}
         )
@@ -170,7 +165,7 @@ def start_aws(state_dir: Path, *options: str) -> Aws:
 @pytest.fixture(scope="session")
 def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aws]:
     state_dir = tmp_path_factory.mktemp("aws")
-    started = start_aws(state_dir, "--init-timeout", "1.5", "--async-retry-delays", "0.05,0.1")
+    started = start_aws(state_dir, "--async-retry-delays", "0.05,0.1")
     yield started
     log = started.running.log_file.read_text()
     assert control.stop(state_dir)

@@ -330,7 +330,8 @@ def test_a_query_and_a_transaction_do_not_depend_on_the_tables_size(client: Any,
 
     def best(call: Any) -> float:
         times = []
-        for _ in range(5):
+        # Among so many there is one that nothing else on this machine held up.
+        for _ in range(40):
             began = time.perf_counter()
             call()
             times.append(time.perf_counter() - began)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.local_aws.conftest import Aws, Deploy
+from scripts.local_aws import control
+from tests.local_aws.conftest import Aws, Deploy, start_aws
 
 REQUEST_ID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 
@@ -66,10 +68,14 @@ def handler(event, context): return "recovered"
     assert deploy(code).invoke().payload == "recovered"
 
 
-def test_an_init_over_its_time_is_tried_within_the_functions_own(deploy: Deploy) -> None:
+def test_an_init_over_its_time_is_tried_within_the_functions_own(tmp_path: Path) -> None:
     code = "import time\ntime.sleep(2)\ndef handler(event, context): return 'late'"
-    assert deploy(code, Timeout=5).invoke().payload == "late"
-    answer = deploy(code, Timeout=1).invoke()
+    aws = start_aws(tmp_path, "--init-timeout", "1.5")
+    try:
+        assert aws.deploy(code).invoke().payload == "late"
+        answer = aws.deploy(code, Timeout=1).invoke()
+    finally:
+        control.stop(tmp_path)
     assert answer.payload["errorType"] == "Sandbox.Timedout"
 
 

@@ -355,13 +355,13 @@ def test_the_permission_must_name_this_route_and_qualifier(aws: Aws, make_api: M
 
 
 def test_a_slow_function_is_a_503_after_the_integrations_timeout(make_api: MakeApi, deploy: Deploy) -> None:
-    api = make_api(deploy(ECHO, Timeout=2), timeout=300)
+    api = make_api(deploy(ECHO, Timeout=25), timeout=1000)
     api.route("$default")
     api.stage()
-    assert api.request("GET", "/warm").status == 201
+    wait_for(lambda: api.request("GET", "/warm").status == 201)  # a cold start may take longer than that, too
     began = time.monotonic()
     response = api.request("GET", "/sleep")
-    assert time.monotonic() - began < 1.5
+    assert time.monotonic() - began < 15, "the function takes 20 seconds"
     assert (response.status, response.body) == (503, b'{"message":"Service Unavailable"}')
 
 

@@ -8,9 +8,11 @@ import pytest
 from botocore.exceptions import ClientError
 
 from scripts.local_aws import control
-from tests.local_aws.conftest import client_for, free_port, wait_for
+from tests.local_aws.conftest import client_for, wait_for
+from tests.ports import free_port
 
-SECONDS = 1.0
+# Long enough for all that is asked meanwhile, also where much else runs.
+SECONDS = 8.0
 
 
 @pytest.fixture(scope="module")

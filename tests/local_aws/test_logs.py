@@ -64,7 +64,7 @@ import boto3, time
 def handler(event, context):
     print("early bird")
     logs = boto3.client("logs")
-    for _ in range(100):
+    for _ in range(500):
         events = logs.filter_log_events(logGroupName=context.log_group_name)["events"]
         if any(e["message"] == "early bird" for e in events): return True
         time.sleep(0.02)

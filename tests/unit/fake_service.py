@@ -98,7 +98,7 @@ def _handler(service: FakeService) -> type[BaseHTTPRequestHandler]:
     return Handler
 
 
-def eventually(condition: Callable[[], bool], seconds: float = 5.0) -> None:
+def eventually(condition: Callable[[], bool], seconds: float = 60.0) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"
