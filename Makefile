@@ -7,10 +7,10 @@ SCANNERS := checkov==3.3.30 tf-nag==0.1.6
 RUN    := .venv/bin/python -m scripts
 
 .DEFAULT_GOAL := help
-.PHONY: help up down status logs build environments bootstrap plan guard apply verify env adopt migrate-index rollback prune drift gateway-target gateway-tools destroy comment fetch-bundle ci test lint format docs validate-ahead bench-cold lock clean
+.PHONY: help up down status logs build environments bootstrap plan guard apply verify env adopt migrate-index rollback rollback-to-memory back-to-dynamodb prune drift drill gateway-target gateway-tools destroy comment fetch-bundle ci test lint format docs validate-ahead bench-cold lock clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # --- on this machine ---------------------------------------------------------------------------------------------
 
@@ -58,11 +58,20 @@ gateway-target: .venv/run ## Offer the pets' tools at an AgentCore Gateway: ENV=
 rollback: .venv/run ## Move callers back to an older version of a function: ENV=<name> [SYSTEM=…] [TO=<version>|latest] [JSON=1]
 	@$(RUN).rollback --env '$(ENV)' $(if $(SYSTEM),--system '$(SYSTEM)') $(if $(TO),--to '$(TO)') $(if $(JSON),--json)
 
+rollback-to-memory: .venv/run ## Let a system answer from memory, as before it had tables: ENV=<name> SYSTEM=… [YES=1] [JSON=1]
+	@$(RUN).rollback_to_memory --env '$(ENV)' --system '$(SYSTEM)' $(if $(YES),--yes) $(if $(JSON),--json)
+
+back-to-dynamodb: .venv/run ## The way back from rollback-to-memory: ENV=<name> SYSTEM=… [YES=1] [JSON=1]
+	@$(RUN).rollback_to_memory --env '$(ENV)' --system '$(SYSTEM)' --back $(if $(YES),--yes) $(if $(JSON),--json)
+
 prune: .venv/run ## Delete old versions of functions that nobody uses: ENV=<name> [SYSTEM=…] [KEEP=5] [DRY_RUN=1] [JSON=1]
 	@$(RUN).prune --env '$(ENV)' $(if $(SYSTEM),--system '$(SYSTEM)') $(if $(KEEP),--keep '$(KEEP)') $(if $(DRY_RUN),--dry-run) $(if $(JSON),--json)
 
 drift: .venv/run ## Tell what is not as the configuration says, and what AWS itself changes: ENV=<name> [JSON=1]
 	@$(RUN).drift --env '$(ENV)' $(if $(JSON),--json)
+
+drill: .venv/run ## Prove that a system's tables can be restored: ENV=<name> SYSTEM=… [TABLE=…] [FROM=recovery|backup] [READ_UNITS=…] [JSON=1]
+	@$(RUN).drill --env '$(ENV)' --system '$(SYSTEM)' $(if $(TABLE),--table '$(TABLE)') $(if $(FROM),--from '$(FROM)') $(if $(READ_UNITS),--read-units '$(READ_UNITS)') $(if $(JSON),--json)
 
 adopt: .venv/run ## Take over a table that exists, as it is: ENV=<name> TABLE=<table> [AS=<system>.<table>|extra] [DRY_RUN=1] [JSON=1]
 	@$(RUN).adopt --env '$(ENV)' --table '$(TABLE)' $(if $(filter-out default,$(origin AS)),--as '$(AS)') $(if $(DRY_RUN),--dry-run) $(if $(JSON),--json)

@@ -194,8 +194,7 @@ def _adoption(existing: Existing, place: Planned | None, stated: Mapping[str, An
         changes |= {("extra_tables", name, setting): value for setting, value in _new_extra(existing).items()}
     else:
         if place.name != name:
-            top = ("table_name",) if key == "chat_sessions.sessions" and stated.get("table_name") else NAMED_BY[key]
-            changes[top] = name
+            changes[naming_variable(key, stated)] = name
         variable = ("extra_tables", name) if key == EXTRA else ("tables", key)
         said = stated.get(variable[0], {}).get(variable[1], {})
         wanted, notes = _differences(existing.settings, existing_table.planned_settings(place.resources), said, key)
@@ -206,6 +205,11 @@ def _adoption(existing: Existing, place: Planned | None, stated: Mapping[str, An
     if parts := existing_table.parts(existing):
         changes |= {("adopt_table_parts", name, part): value for part, value in parts.items()}
     return Adoption(existing, key, changes, notes)
+
+
+def naming_variable(key: str, stated: Mapping[str, Any]) -> tuple[str, ...]:
+    """The variable that names a table of a system, where these are stated."""
+    return ("table_name",) if key == "chat_sessions.sessions" and stated.get("table_name") else NAMED_BY[key]
 
 
 def _new_extra(existing: Existing) -> Settings:

@@ -1,7 +1,8 @@
 """What was applied, as Terraform's state in the bucket tells it; read without Terraform, which takes seconds."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from botocore.exceptions import ClientError
@@ -13,10 +14,14 @@ _FORMAT = 4
 
 
 class AppliedState(NamedTuple):
-    """`outputs` by name, and the attributes of the managed resources by type, those of all modules."""
+    """`outputs` by name, and the attributes of the managed resources by type, those of all modules.
+
+    `addresses`: what Terraform calls the resources, by ARN.
+    """
 
     outputs: Mapping[str, Any]
     resources: Mapping[str, list[dict[str, Any]]]
+    addresses: Mapping[str, str] = MappingProxyType({})
 
     @property
     def verification(self) -> dict[str, Any]:
@@ -50,7 +55,8 @@ def read(bucket: str, state_key: str) -> AppliedState:
         if stated["version"] != _FORMAT:
             raise ValueError(f"format {stated['version']}")
         outputs = {name: output["value"] for name, output in stated.get("outputs", {}).items()}
-        return AppliedState(outputs, _by_type(stated.get("resources", [])))
+        resources = stated.get("resources", [])
+        return AppliedState(outputs, _by_type(resources), dict(_addresses(resources)))
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise CommandError(
             f"s3://{bucket}/{state_key} is no state that this checkout can read: {error!r}.",
@@ -65,3 +71,12 @@ def _by_type(resources: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]
         if resource["mode"] == "managed":
             found.setdefault(resource["type"], []).extend(each["attributes"] for each in resource["instances"])
     return found
+
+
+def _addresses(resources: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:
+    for resource in resources:
+        module = f"{resource['module']}." if "module" in resource else ""
+        for each in resource["instances"]:
+            if resource["mode"] == "managed" and (arn := each["attributes"].get("arn")):
+                index = f"[{json.dumps(each['index_key'])}]" if "index_key" in each else ""
+                yield arn, f"{module}{resource['type']}.{resource['name']}{index}"

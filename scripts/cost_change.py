@@ -57,6 +57,12 @@ class CostChange(NamedTuple):
         return f"{fixed} Paid by use, not counted: {used}." if used else fixed
 
 
+def use_prices() -> dict[str, Any]:
+    """Prices of what is paid by use, with the region that they are of."""
+    prices = tomllib.loads(_FILE.read_text())
+    return {"region": prices["region"], **prices["by_use"]}
+
+
 def of_plan(planned: Mapping[str, Any], region: str) -> CostChange:
     """The change of a plan as `terraform show -json` tells it."""
     prices = tomllib.loads(_FILE.read_text())

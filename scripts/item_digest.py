@@ -66,7 +66,7 @@ def _number(text: str) -> str:
     except ArithmeticError as error:
         raise ValueError(f"{text!r} is no number") from error
     # There is no negative zero in DynamoDB.
-    return str(number.normalize(_EXACT)) if number else "0"
+    return f"{number.normalize(_EXACT):f}" if number else "0"
 
 
 def _binary(value: bytes | str) -> str:

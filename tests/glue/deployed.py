@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 
 from scripts import paths, rollback_marks
 from scripts.local_aws import control
-from tests.local_aws.conftest import REGION, Aws, zip_of
+from tests.local_aws.conftest import REGION, Aws, Function, zip_of
 
 BUCKET, KEY = "states", "staging/terraform.tfstate"
 STAGING = f'[aws]\nregion = "{REGION}"\n[state]\nbucket = "{BUCKET}"\n'
@@ -23,8 +24,14 @@ class Deployed:
     def __init__(self, aws: Aws, folder: Path) -> None:
         self.aws, self.folder = aws, folder
         self.functions, self.s3 = aws.client("lambda"), aws.client("s3")
-        self.function = aws.deploy(source(0))
-        self.name = self.function.name
+
+    @cached_property
+    def function(self) -> Function:
+        return self.aws.deploy(source(0))
+
+    @property
+    def name(self) -> str:
+        return self.function.name
 
     def publish(self, *codes: str, **configuration: Any) -> str:
         """Publishes a version of each code; returns the last one's number."""

@@ -76,6 +76,7 @@ def test_a_key_is_named_as_a_person_reads_it() -> None:
     item = {"SK": {"S": "METADATA"}, "PK": {"S": "SESSION#ä"}, "total": {"N": "3"}}
     assert key_text(key_of(item, ["PK", "SK"])) == "PK=SESSION#ä, SK=METADATA"
     assert key_text(key_of({"id": {"N": "16.0"}}, ["id"])) == "id=16"
+    assert key_text(key_of({"id": {"N": "1E+3"}}, ["id"])) == "id=1000"
 
 
 @pytest.mark.parametrize("wrong", [{}, {"S": "a", "N": "1"}, {"X": "a"}, {"N": "one"}])
