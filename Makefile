@@ -7,7 +7,7 @@ SCANNERS := checkov==3.3.30 tf-nag==0.1.6
 RUN    := .venv/bin/python -m scripts
 
 .DEFAULT_GOAL := help
-.PHONY: help up down status logs build environments bootstrap plan guard apply verify env adopt migrate-index rollback rollback-to-memory back-to-dynamodb prune drift drill gateway-target gateway-tools destroy comment fetch-bundle ci test lint format docs validate-ahead bench-cold lock clean
+.PHONY: help up down status logs build environments bootstrap plan guard apply verify report env adopt migrate-index rollback rollback-to-memory back-to-dynamodb prune drift drill gateway-target gateway-tools destroy comment fetch-bundle ci test lint format docs validate-ahead bench-cold lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ apply: .venv/run ## Apply the sealed plan, or a fresh one: ENV=<name> [BUNDLE=fi
 
 verify: .venv/run ## Prove what is applied: ENV=<name> [SYSTEM=…] [JUNIT=file] [JSON=1]
 	@$(RUN).verify --env '$(ENV)' $(if $(SYSTEM),--system '$(SYSTEM)') $(if $(JUNIT),--junit '$(JUNIT)') $(if $(JSON),--json)
+
+report: .venv/run ## Write a page about an environment, for people: ENV=<name> [OUTPUT=file] [HISTORY=folder] [JSON=1]
+	@$(RUN).report --env '$(ENV)' $(if $(OUTPUT),--output '$(OUTPUT)') $(if $(HISTORY),--history '$(HISTORY)') $(if $(JSON),--json)
 
 env: .venv/run ## Render the .env of applications that use the stack: ENV=<name> [SYSTEM=…] [OUTPUT=file] [FORCE=1]
 	@$(RUN).env --env '$(ENV)' $(if $(SYSTEM),--system '$(SYSTEM)') $(if $(OUTPUT),--output '$(OUTPUT)') $(if $(FORCE),--force)

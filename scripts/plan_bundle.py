@@ -94,13 +94,17 @@ def write(file: Path, content: bytes) -> str:
     return _sha256(content)
 
 
-def source_facts() -> dict[str, Any]:
-    """The commit (None outside git), whether the tree differs from it, and the sources that plans are made of."""
+def commit_facts() -> dict[str, Any]:
+    """The commit (None outside git), and whether the tree differs from it."""
     commit = _git("rev-parse", "HEAD") if _git("ls-files", "terraform/versions.tf") else None
     changed = _git("status", "--porcelain", "--", "terraform", "lambda_src", "scripts") if commit else ""
+    return {"commit": commit or None, "dirty": bool(changed)}
+
+
+def source_facts() -> dict[str, Any]:
+    """The commit, and the sources that plans are made of."""
     return {
-        "commit": commit or None,
-        "dirty": bool(changed),
+        **commit_facts(),
         "sources": {
             path.relative_to(paths.ROOT).as_posix(): _sha256(path.read_bytes()) for path in sorted(_source_files())
         },

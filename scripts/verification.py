@@ -35,7 +35,10 @@ PASSED, FAILED, SKIPPED = "passed", "failed", "skipped"
 
 
 class Check(NamedTuple):
-    """One check's outcome. `figures` are numbers for machines, in milliseconds where the name says so."""
+    """One check's outcome. `figures` are numbers for machines, in milliseconds where the name says so.
+
+    `samples` are what the figures were made from, whether the check passed or not.
+    """
 
     system: str
     name: str
@@ -43,6 +46,7 @@ class Check(NamedTuple):
     detail: str
     seconds: float
     figures: dict[str, float]
+    samples: dict[str, list[float]]
 
 
 class Outcome(NamedTuple):
@@ -108,7 +112,7 @@ def _run(system: str, name: str, action: Callable[[], Outcome]) -> Check:
         outcome, status = Outcome(str(error)), FAILED
     except (LookupError, TypeError, AttributeError) as error:  # a probe took an answer for what it is not
         outcome, status = Outcome(f"an answer has another shape than expected: {error!r}"), FAILED
-    return Check(system, name, status, outcome.detail, time.monotonic() - started, dict(outcome.figures))
+    return Check(system, name, status, outcome.detail, time.monotonic() - started, dict(outcome.figures), {})
 
 
 def _failed(message: str) -> CommandError:
@@ -141,6 +145,7 @@ class _System:
         self._began = 0
         self._no_reports = ""
         self._concurrency: int | None = None
+        self._samples: dict[str, list[float]] = {}  # of the check under way
 
     def prepare(self) -> None:
         """Everything before the figures: settings, a write, and what it left in DynamoDB and the index."""
@@ -165,7 +170,8 @@ class _System:
 
     def _check(self, name: str, action: Callable[[], Outcome]) -> bool:
         self._progress.update(f"{self._name}: {name}")
-        self.checks.append(_run(self._name, name, action))
+        self._samples = {}
+        self.checks.append(_run(self._name, name, action)._replace(samples=self._samples))
         return self.checks[-1].status != FAILED
 
     def _deployed_code(self) -> Outcome:
@@ -232,12 +238,14 @@ class _System:
             records = [self._records[number % len(self._records)] for number in range(WARM_QUERIES)]
             answers = [self._get(record.query_path, record).expect(200) for record in records]
             far = [answer.milliseconds for answer in answers]
+            self._samples = {"round_trip_milliseconds": _rounded(far)}
             figures = {f"round_trip_p{q}_milliseconds": percentile(far, q) for q in (50, 95, 99)}
             from_here = f"{'/'.join(f'{percentile(far, q):.1f}' for q in (50, 95, 99))} ms from here"
             if self._no_reports:
                 raise _Skip(f"{self._no_reports}; p50/p95/p99 {from_here}")
             found = self._reports_of(answers)
             warm = [report.milliseconds for report in found.values() if report.init_milliseconds is None]
+            self._samples["query_milliseconds"] = _rounded(warm)
             figures |= {f"query_p{q}_milliseconds": percentile(warm, q) for q in (50, 95, 99)}
             detail = (
                 f"p50/p95/p99 {'/'.join(f'{percentile(warm, q):.1f}' for q in (50, 95, 99))} ms in the function, "
@@ -301,6 +309,8 @@ class _System:
         ]
         if not cold:  # environments that somebody else's calls had started
             return None, []
+        self._samples.setdefault("cold_start_milliseconds", []).extend(_rounded([total for total, _ in cold]))
+        self._samples.setdefault("init_milliseconds", []).extend(_rounded([init for _, init in cold]))
         total, init = min(cold)
         budget = self._budgets["cold_start_milliseconds"]
         detail = (
@@ -385,6 +395,11 @@ def percentile(values: list[float], percent: int) -> float:
     """The nearest-rank percentile."""
     ordered = sorted(values)
     return ordered[max(0, -(-len(ordered) * percent // 100) - 1)]
+
+
+def _rounded(milliseconds: list[float]) -> list[float]:
+    """As exact as Lambda's own reports."""
+    return [round(value, 2) for value in milliseconds]
 
 
 def _key_text(key: dict[str, Any]) -> str:

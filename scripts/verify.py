@@ -10,9 +10,10 @@ from xml.etree import ElementTree
 import typer
 from rich.table import Table
 
-from scripts import paths, stack, verification
+from scripts import paths, plan_bundle, rendering, stack, verification, verification_history
 from scripts.build_lambdas import MANIFEST
 from scripts.console import EXIT_FAILED, CommandError, out, run, step
+from scripts.rollback_marks import Rollback
 from scripts.stack import Stack
 from scripts.verification import FAILED, PASSED, SKIPPED, Check
 
@@ -24,7 +25,8 @@ _SHOWN = {
 
 
 def verify(applied: Stack, outputs: dict[str, Any], only: str = "") -> list[Check]:
-    """Runs every check; also leaves verification.json and verification.junit.xml in the environment's build folder."""
+    """Runs every check. Leaves verification.json and verification.junit.xml in the environment's build folder, and adds
+    to the history of verifications there."""
     declared = outputs["verification"]
     if only and only not in declared["systems"]:
         raise CommandError(
@@ -42,23 +44,41 @@ def verify(applied: Stack, outputs: dict[str, Any], only: str = "") -> list[Chec
     )
     applied.plan_file.unlink(missing_ok=True)
     directory = applied.environment.build_dir
-    report = as_json(applied, checks, began)
-    (directory / "verification.json").write_text(json.dumps(report, indent=2) + "\n")
+    releases = {name: _release(settings, rolled_back.get(name)) for name, settings in systems.items()}
+    report = as_json(applied, declared, releases, checks, began)
+    rendering.write(directory / "verification.json", json.dumps(report, indent=2) + "\n")
+    verification_history.append(directory, report)
     _junit(applied.environment.name, checks).write(
         directory / "verification.junit.xml", encoding="utf-8", xml_declaration=True
     )
     return checks
 
 
-def as_json(applied: Stack, checks: list[Check], began: datetime) -> dict[str, Any]:
+def as_json(
+    applied: Stack,
+    declared: dict[str, Any],
+    releases: dict[str, dict[str, str]],
+    checks: list[Check],
+    began: datetime,
+) -> dict[str, Any]:
     return {
         "environment": applied.environment.name,
         "account_id": applied.account_id,
         "region": applied.environment.region,
         "began_at": began.isoformat(timespec="microseconds").replace("+00:00", "Z"),
+        **plan_bundle.commit_facts(),
+        "budgets": declared["budgets"],
+        "releases": releases,
         "passed": all(check.status != FAILED for check in checks),
         "checks": [check._asdict() for check in checks],
     }
+
+
+def _release(declared: dict[str, Any], mark: Rollback | None) -> dict[str, str]:
+    """What callers of a system get: the version, and its code as Lambda tells it."""
+    if mark:
+        return {"function_version": mark.to_version, "code_sha256": mark.to_code_sha256}
+    return {name: str(declared[name]) for name in ("function_version", "code_sha256")}
 
 
 def show(checks: list[Check]) -> None:
@@ -106,7 +126,6 @@ def main(
     junit: Annotated[Path | None, typer.Option(help="Also write the JUnit XML to this file.")] = None,
 ) -> None:
     """Prove that what is applied is as declared, works, and keeps its state through a cold start."""
-    began = datetime.now(UTC)
     started = time.monotonic()
     with stack.exclusive(env):
         stack.build()
@@ -120,7 +139,7 @@ def main(
         junit.parent.mkdir(parents=True, exist_ok=True)
         junit.write_bytes((applied.environment.build_dir / "verification.junit.xml").read_bytes())
     if json_output:
-        out.print_json(data=as_json(applied, checks, began))
+        out.print_json((applied.environment.build_dir / "verification.json").read_text())
     else:
         show(checks)
         out.print(f"{len(checks)} checks in {time.monotonic() - started:.0f} s")

@@ -30,6 +30,7 @@ class Stack:
         self.logging: dict[str, str] = {"LogFormat": "Text"}
         self.concurrency: dict[str, int] = {}
         self.rolled_back: dict[str, Rollback] = {}
+        self.budgets = {"query_milliseconds": 50, "cold_start_milliseconds": 500}
         self.stores = True
         self.stays = self.write_fails_at = ""
         self.cold_remember = True
@@ -106,7 +107,7 @@ class Stack:
         settings = {
             "api": {"url": "http://api", "auth": "none"},
             "region": "us-east-1",
-            "budgets": {"query_milliseconds": 50, "cold_start_milliseconds": 500},
+            "budgets": self.budgets,
         }
         manifest = {"functions": {"things": {"source_code_hash": "x"}}}
         checks = verification.verify_systems(
@@ -156,6 +157,18 @@ def test_what_is_proven_is_removed(stack: Stack) -> None:
     )
     assert checks["survives a cold start"].figures == {"cold_start_milliseconds": 75.0, "init_milliseconds": 70.0}
     assert stack.items == {}
+
+
+def test_every_measured_call_is_kept_also_of_a_check_that_fails(stack: Stack) -> None:
+    checks = stack.verify()
+    assert checks["warm queries"].samples["query_milliseconds"] == [5.0] * verification.WARM_QUERIES
+    cold = checks["survives a cold start"].samples
+    assert set(cold["cold_start_milliseconds"]) == {75.0}
+    assert len(cold["cold_start_milliseconds"]) == len(cold["init_milliseconds"]) >= 1
+    stack.budgets = {"query_milliseconds": 1, "cold_start_milliseconds": 1}
+    for name, sample in (("warm queries", "query_milliseconds"), ("survives a cold start", "init_milliseconds")):
+        check = stack.verify()[name]
+        assert (check.status, bool(check.samples[sample])) == (FAILED, True)
 
 
 def test_logs_are_searched_from_when_it_began_by_the_clock_of_aws(stack: Stack) -> None:
