@@ -3,7 +3,8 @@
 import os
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import boto3
@@ -36,6 +37,7 @@ _SIGN_IN = (
     "AWS_SECRET_ACCESS_KEY."
 )
 _making_a_client = threading.Lock()
+_kept: dict[tuple[str, str], Any] | None = None
 
 
 _EXPIRED = ("ExpiredToken", "ExpiredTokenException", "RequestExpired")
@@ -107,7 +109,23 @@ def client(service: str, **settings: Any) -> Any:
     """A boto3 client that answers or fails soon: what an operator's command waits for, not a batch job."""
     # boto3's session may not be used by two threads at once; its clients may.
     with _making_a_client:
-        return _new_client(service, **settings)
+        if _kept is None:
+            return _new_client(service, **settings)
+        key = (service, repr(settings))
+        if key not in _kept:
+            _kept[key] = _new_client(service, **settings)
+        return _kept[key]
+
+
+@contextmanager
+def kept_clients() -> Iterator[None]:
+    """Within, each client is made once (that takes longer than a call); for many calls to one account and caller."""
+    global _kept  # clients are asked for in many places
+    before, _kept = _kept, {}
+    try:
+        yield
+    finally:
+        _kept = before
 
 
 def _new_client(service: str, **settings: Any) -> Any:
@@ -121,7 +139,12 @@ def _new_client(service: str, **settings: Any) -> Any:
 
 def account_id(environment: Environment) -> str:
     """The account behind the credentials. Raises AccountError when there are none, or when it is the wrong one."""
-    account = str(caller(environment)["Account"])
+    return require_account(environment, caller(environment))
+
+
+def require_account(environment: Environment, identity: Mapping[str, Any]) -> str:
+    """The account of what `caller` answered. Raises AccountError when it is not the environment's."""
+    account = str(identity["Account"])
     if environment.account_id and account != environment.account_id:
         raise AccountError(
             "wrong-account",

@@ -103,9 +103,10 @@ def _at(minute: int) -> datetime.datetime:
 @functools.cache
 def install() -> ContributorInsights:
     """Patches moto."""
-    from moto.cloudwatch.exceptions import ResourceNotFoundException
+    from moto.cloudwatch.exceptions import ResourceNotFoundException as NoSuchRule
     from moto.cloudwatch.responses import CloudWatchResponse
     from moto.core.responses import ActionResult
+    from moto.dynamodb.exceptions import ResourceNotFoundException
     from moto.dynamodb.models import dynamodb_backends
     from moto.dynamodb.responses import DynamoHandler
 
@@ -117,7 +118,9 @@ def install() -> ContributorInsights:
         table = dynamodb_backends[ACCOUNT_ID][handler.region].get_table(name)
         if index is None:
             return table.table_arn, name, table.range_key_attr is not None
-        schema = next(found.schema for found in table.all_indexes() if found.name == index)
+        schema = next((found.schema for found in table.all_indexes() if found.name == index), None)
+        if schema is None:
+            raise ResourceNotFoundException(f"Requested resource not found: Index: {index} not found")
         return f"{table.table_arn}/index/{index}", f"{name}-{index}", len(schema) > 1
 
     def names(handler: Any) -> dict[str, str]:
@@ -137,7 +140,7 @@ def install() -> ContributorInsights:
         most = int(self._get_param("MaxContributorCount") or _CONTRIBUTORS)
         report = insights.report(self._get_param("RuleName"), start.timestamp(), end.timestamp(), most)
         if report is None:
-            raise ResourceNotFoundException
+            raise NoSuchRule
         return ActionResult(report)
 
     for action in (update_contributor_insights, describe_contributor_insights):

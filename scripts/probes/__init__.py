@@ -2,6 +2,8 @@
 
 Each has `write(api, tables)`: it writes through the API and yields a Record for each thing as soon as that is
 written, so that it is removed even if a later write fails. `tables` are the tables' names by logical name.
+
+And each has `READS`: paths to get, with their headers, that ask tables and indexes for what is not there.
 """
 
 from collections.abc import Callable, Mapping
@@ -9,6 +11,8 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from scripts import aws
+
+Reads = tuple[tuple[str, Mapping[str, str]], ...]
 
 
 class Record(NamedTuple):

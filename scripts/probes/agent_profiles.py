@@ -4,7 +4,13 @@ import uuid
 from collections.abc import Iterator, Mapping
 
 from scripts.api_client import ApiClient
-from scripts.probes import Record, delete_item
+from scripts.probes import Reads, Record, delete_item
+
+READS: Reads = (
+    ("/retrieve/doctor-unknown", {}),
+    ("/conversation/doctor-unknown", {}),
+    ("/agent/doctor-unknown/conversations", {}),
+)
 
 
 def write(api: ApiClient, tables: Mapping[str, str]) -> Iterator[Record]:

@@ -4,9 +4,11 @@ import uuid
 from collections.abc import Iterator, Mapping
 
 from scripts.api_client import ApiClient
-from scripts.probes import Record
+from scripts.probes import Reads, Record
 
 LEASE_SECONDS = 3600
+
+READS: Reads = (("/agents/doctor-unknown", {}), ("/agents?capability=doctor-unknown", {}))
 
 
 def write(api: ApiClient, tables: Mapping[str, str]) -> Iterator[Record]:  # noqa: ARG001  the API can remove it

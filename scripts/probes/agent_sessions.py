@@ -8,12 +8,18 @@ from typing import Any
 from scripts import aws
 from scripts.api_client import ApiClient
 from scripts.console import EXIT_FAILED, CommandError
-from scripts.probes import Record
+from scripts.probes import Reads, Record
 
 USER = "verification"
 ERASING_SECONDS = 120
 INDEX_SECONDS = 30  # an index follows its table after a moment
 POLL_SECONDS = 0.5
+
+_NOBODY = {"x-tenant-id": "doctor-unknown", "x-user-id": USER}
+READS: Reads = (
+    (f"/agent/conversations/doctor-unknown/users/{USER}", _NOBODY),
+    ("/agent/sessions/doctor-unknown/messages", _NOBODY),
+)
 
 
 def write(api: ApiClient, tables: Mapping[str, str]) -> Iterator[Record]:

@@ -6,9 +6,11 @@ from collections.abc import Iterator, Mapping
 from scripts import aws
 from scripts.api_client import ApiClient
 from scripts.console import EXIT_FAILED, CommandError
-from scripts.probes import Record
+from scripts.probes import Reads, Record
 
 TOKENS = 7
+
+READS: Reads = (("/sessions/doctor-unknown", {}), ("/users/doctor-unknown/sessions", {}))
 
 
 def write(api: ApiClient, tables: Mapping[str, str]) -> Iterator[Record]:

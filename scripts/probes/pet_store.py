@@ -5,9 +5,11 @@ from collections.abc import Iterator, Mapping
 
 from scripts import aws
 from scripts.api_client import ApiClient
-from scripts.probes import Record
+from scripts.probes import Reads, Record
 
 PRICE = "19.99"
+
+READS: Reads = (("/pets/999999999", {}), ("/pets?type=doctor-unknown", {}))
 
 
 def write(api: ApiClient, tables: Mapping[str, str]) -> Iterator[Record]:

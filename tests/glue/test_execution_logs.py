@@ -33,8 +33,8 @@ def platform_report(request_id: str, status: str = "success", **metrics: float) 
 
 def test_reports_are_read_by_request_id() -> None:
     found = execution_logs.reports([{"message": "START RequestId: 1b6c"}, {"message": COLD}, {"message": WARM}])
-    assert found["1b6c"] == ("1b6c", 12.34, 71.5)
-    assert found["2c7d"] == ("2c7d", 2.01, None)
+    assert found["1b6c"] == ("1b6c", 12.34, 71.5, 512, 31)
+    assert found["2c7d"] == ("2c7d", 2.01, None, 512, 31)
 
 
 def test_reports_of_the_json_format_are_read_as_well() -> None:
@@ -48,9 +48,9 @@ def test_reports_of_the_json_format_are_read_as_well() -> None:
         platform_report("3d8e", restoreDurationMs=51.5),
     ]
     assert execution_logs.reports({"message": line} for line in lines) == {
-        "1b6c": ("1b6c", 12.34, 71.5),
-        "2c7d": ("2c7d", 12.34, None),
-        "3d8e": ("3d8e", 12.34, 51.5),
+        "1b6c": ("1b6c", 12.34, 71.5, 512, 31),
+        "2c7d": ("2c7d", 12.34, None, 512, 31),
+        "3d8e": ("3d8e", 12.34, 51.5, 512, 31),
     }
 
 

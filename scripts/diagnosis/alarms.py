@@ -1,0 +1,202 @@
+"""Alarms: those that are on, those that could never go off, and those that nobody would hear."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from scripts import alarm_dimensions, aws
+from scripts.diagnosis import fixes
+from scripts.diagnosis.examined import Examined
+from scripts.diagnosis.findings import Finding, finding
+
+# Series of events have no data point while nothing happens: with any other setting, an alarm that was on stays on.
+_EVENTS = frozenset({
+    "ReadThrottleEvents", "WriteThrottleEvents", "SystemErrors", "ThrottledRequests", "UserErrors",
+    "ConditionalCheckFailedRequests", "Errors", "Throttles", "DeadLetterErrors", "5xx", "4xx",
+    "ProvisionedConcurrencySpilloverInvocations",
+})  # fmt: skip
+_GREATER = ("GreaterThanOrEqualToThreshold", "GreaterThanThreshold")
+
+
+def look(examined: Examined) -> Iterator[Finding]:
+    """All alarms of the stack: of the state, and others whose names begin as the stack's do."""
+    applied = {alarm["alarm_name"]: alarm for alarm in examined.state.of("aws_cloudwatch_metric_alarm")}
+    metric_alarms, composites = _actual(examined, applied)
+    for name in sorted(applied.keys() - metric_alarms.keys()):
+        yield finding(
+            "alarm-missing",
+            name,
+            f"there is no alarm {name}",
+            "somebody deleted it outside Terraform",
+            fixes.apply(examined.environment),
+        )
+    resources = _resources(examined)
+    for alarm in metric_alarms.values():
+        yield from _one(examined, alarm, resources)
+    for alarm in (*metric_alarms.values(), *composites):
+        yield from _state(examined, alarm)
+    yield from _topics(examined, [*metric_alarms.values(), *composites])
+
+
+def _actual(examined: Examined, applied: Mapping[str, Any]) -> tuple[dict[str, dict[str, Any]], list[dict[str, Any]]]:
+    pages = aws.client("cloudwatch").get_paginator("describe_alarms")
+    prefix = f"{examined.environment.stack_name}-"
+    found: dict[str, dict[str, Any]] = {}
+    composites: list[dict[str, Any]] = []
+    for page in pages.paginate(AlarmTypes=["MetricAlarm", "CompositeAlarm"]):
+        for alarm in page["MetricAlarms"]:
+            if alarm["AlarmName"] in applied or alarm["AlarmName"].startswith(prefix):
+                found[alarm["AlarmName"]] = alarm
+        composites += [alarm for alarm in page.get("CompositeAlarms", ()) if alarm["AlarmName"].startswith(prefix)]
+    return found, composites
+
+
+def _resources(examined: Examined) -> alarm_dimensions.Resources:
+    state = examined.state
+    return alarm_dimensions.Resources(
+        {
+            table["name"]: {index["name"] for index in table.get("global_secondary_index") or ()}
+            for table in state.of("aws_dynamodb_table")
+        },
+        {function["function_name"] for function in state.of("aws_lambda_function")},
+        {f"{alias['function_name']}:{alias['name']}" for alias in state.of("aws_lambda_alias")},
+        {api["id"] for api in state.of("aws_apigatewayv2_api")},
+    )
+
+
+def _state(examined: Examined, alarm: dict[str, Any]) -> Iterator[Finding]:
+    if alarm["StateValue"] != "ALARM":
+        return
+    since = alarm.get("StateTransitionedTimestamp") or alarm.get("StateUpdatedTimestamp")
+    name = alarm["AlarmName"]
+    history = f"cloudwatch describe-alarm-history --alarm-name {name} --max-records 5"
+    yield finding(
+        "alarm-in-alarm",
+        name,
+        f"alarm {name} is on" + (f" since {since:%Y-%m-%d %H:%M} UTC" if since else ""),
+        alarm.get("AlarmDescription") or "it has no description",
+        fixes.aws(examined.environment, history),
+        evidence=alarm.get("StateReason", ""),
+    )
+
+
+def _one(examined: Examined, alarm: dict[str, Any], resources: alarm_dimensions.Resources) -> Iterator[Finding]:
+    name, environment = alarm["AlarmName"], examined.environment
+    why = [reason for metric in _metrics(alarm) if (reason := alarm_dimensions.silent(*metric, resources))]
+    why += _out_of_reach(examined, alarm)
+    managed = any(alarm["AlarmName"] == one["alarm_name"] for one in examined.state.of("aws_cloudwatch_metric_alarm"))
+    remove = fixes.aws(environment, f"cloudwatch delete-alarms --alarm-names {name}")
+    fix = fixes.apply(environment) if managed else remove
+    if why:
+        yield finding(
+            "alarm-cannot-fire",
+            name,
+            f"alarm {name} can never go off: {'; '.join(why)}",
+            "CloudWatch takes an alarm on any metric, also on one that nobody publishes"
+            + (": somebody changed it outside Terraform" if managed else ": it was made by hand"),
+            fix,
+        )
+    events = [metric for _, metric, _ in _metrics(alarm) if metric in _EVENTS]
+    missing = alarm.get("TreatMissingData", "missing")
+    if events and missing != "notBreaching":
+        yield finding(
+            "alarm-never-ends",
+            name,
+            f"alarm {name} treats missing data as {missing!r}",
+            f"{events[0]} has no data point while all is well: once on, the alarm is never over",
+            fix,
+        )
+    if not alarm.get("ActionsEnabled", True):
+        yield finding(
+            "alarm-tells-nobody",
+            name,
+            f"the actions of alarm {name} are switched off",
+            "somebody silenced it, for example for some maintenance",
+            fixes.aws(environment, f"cloudwatch enable-alarm-actions --alarm-names {name}"),
+        )
+    elif not alarm.get("AlarmActions"):
+        yield finding(
+            "alarm-tells-nobody",
+            name,
+            f"alarm {name} has no action",
+            "it changes its colour, and tells nobody: its topic was taken away, or it was made by hand",
+            fix,
+        )
+
+
+def _metrics(alarm: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, str]]]:
+    """Namespace, name and dimensions of what it watches, also within an expression."""
+    for metric in (
+        [alarm]
+        if "MetricName" in alarm
+        else [query["MetricStat"]["Metric"] for query in alarm.get("Metrics", ()) if "MetricStat" in query]
+    ):
+        dimensions = {one["Name"]: one["Value"] for one in metric.get("Dimensions", ())}
+        yield metric["Namespace"], metric["MetricName"], dimensions
+
+
+def _out_of_reach(examined: Examined, alarm: dict[str, Any]) -> Iterator[str]:
+    """Thresholds above what the function's own limits let happen."""
+    if alarm.get("Namespace") != "AWS/Lambda" or alarm.get("ComparisonOperator") not in _GREATER:
+        return
+    dimensions = {one["Name"]: one["Value"] for one in alarm.get("Dimensions", ())}
+    function = next(
+        (
+            each
+            for each in examined.state.of("aws_lambda_function")
+            if each["function_name"] == dimensions.get("FunctionName")
+        ),
+        None,
+    )
+    if function is None:
+        return
+    most = {
+        "Duration": (function.get("timeout") or 0) * 1000,
+        "ConcurrentExecutions": function.get("reserved_concurrent_executions", -1),
+    }.get(alarm.get("MetricName", ""), -1)
+    threshold = alarm["Threshold"]
+    beyond = threshold > most or (threshold == most and alarm["ComparisonOperator"] == "GreaterThanThreshold")
+    if most > 0 and beyond:
+        yield f"its threshold is {threshold:.0f}, and {alarm['MetricName']} is at most {most}"
+
+
+def _topics(examined: Examined, alarms: list[dict[str, Any]]) -> Iterator[Finding]:
+    arns = sorted({action for alarm in alarms for action in alarm.get("AlarmActions", ()) if ":sns:" in action})
+    for arn in arns:
+        try:
+            yield from _topic(examined, arn)
+        except ClientError as error:
+            if error.response["Error"]["Code"] not in ("NotFound", "NotFoundException"):
+                raise
+            yield finding(
+                "alarm-topic-missing",
+                arn,
+                f"there is no topic {arn}",
+                "somebody deleted it outside Terraform, or alarms.topic_arn names none: alarms go off and nobody is "
+                "told",
+                fixes.apply(examined.environment),
+            )
+
+
+def _topic(examined: Examined, arn: str) -> Iterator[Finding]:
+    topics = aws.client("sns", region_name=arn.split(":")[3])
+    topics.get_topic_attributes(TopicArn=arn)
+    pages = topics.get_paginator("list_subscriptions_by_topic").paginate(TopicArn=arn)
+    subscriptions = [one for page in pages for one in page["Subscriptions"]]
+    waiting = [one["Endpoint"] for one in subscriptions if one["SubscriptionArn"] == "PendingConfirmation"]
+    declared = [one["endpoint"] for one in examined.state.of("aws_sns_topic_subscription") if one["topic_arn"] == arn]
+    environment = examined.environment
+    missing = sorted(set(declared) - {one["Endpoint"] for one in subscriptions})
+    subscribe = fixes.aws(
+        environment, f"sns subscribe --topic-arn {arn} --protocol email --notification-endpoint YOU@EXAMPLE.COM"
+    )
+    if missing:
+        cause, fix = f"{', '.join(missing)} unsubscribed, or was removed", fixes.apply(environment)
+    elif waiting and len(waiting) == len(subscriptions):
+        cause, fix = f"{', '.join(waiting)} never followed the link in the mail that confirms it", subscribe
+    elif not subscriptions and not environment.embedded:  # here, nobody could be told
+        cause, fix = "alarms.subscribers is empty", fixes.edit_and_apply(environment)
+    else:
+        return
+    yield finding("nobody-subscribed", arn, f"nobody gets what topic {arn.split(':')[-1]} is told", cause, fix)
