@@ -1,10 +1,13 @@
 """Terraform in one directory, and where this repository keeps its Terraform code."""
 
+import ctypes
 import json
 import os
 import re
 import shutil
+import signal
 import subprocess
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -44,13 +47,14 @@ class Terraform:
             "CHECKPOINT_DISABLE": "1",
             **environment,
         }
+        self._provider: dict[str, str] = {}
 
     def run(self, command: str, *arguments: str, accept: tuple[int, ...] = (0,)) -> subprocess.CompletedProcess[str]:
         options = ["-no-color"] if command not in ("fmt", "show") else []
         answer = subprocess.run(
             [binary(), command, *options, *arguments],
             cwd=self.directory,
-            env=self.environment,
+            env=self.environment | self._provider,
             capture_output=True,
             text=True,
             check=False,
@@ -65,9 +69,45 @@ class Terraform:
         if not keep_checksums:
             forget_checksums(self.directory)
 
+    @contextmanager
+    def attached(self) -> Iterator[None]:
+        """One process of the provider for all commands meanwhile, after `init`: its start is most of a short command.
+
+        Only where the provider is configured in one way, or mocked: a process knows one configuration.
+        """
+        data_dir = Path(self.environment["TF_DATA_DIR"])
+        (program,) = data_dir.glob("providers/registry.terraform.io/hashicorp/aws/*/*/terraform-provider-aws_*")
+        process = subprocess.Popen(
+            [program, "-debug"],
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            preexec_fn=_die_with_the_caller if sys.platform == "linux" else None,
+        )
+        try:
+            said = ""
+            for line in process.stdout or ():
+                said += line
+                if address := re.search(r"TF_REATTACH_PROVIDERS='(.+)'", line):
+                    self._provider = {"TF_REATTACH_PROVIDERS": address[1]}
+                    break
+            assert self._provider, f"the provider did not start:\n{said}"
+            yield
+        finally:
+            self._provider = {}
+            process.kill()
+            process.communicate()
+
     def show(self, plan_file: str | None = None) -> dict[str, Any]:
         shown: dict[str, Any] = json.loads(self.run("show", "-json", *([plan_file] if plan_file else [])).stdout)
         return shown
+
+
+def _die_with_the_caller() -> None:
+    """Between fork and exec: also where the tests are killed, nothing is left."""
+    pr_set_pdeathsig = 1
+    ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
 
 
 OpenTerraform = Callable[..., Terraform]

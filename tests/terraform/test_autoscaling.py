@@ -1,5 +1,6 @@
 """Autoscaled capacity: what the scaler moves after an apply is no drift, and nothing else is hidden by that."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -50,13 +51,14 @@ module "agents" {
 
 
 @pytest.fixture
-def table(tmp_path: Path, aws: dict[str, str]) -> Terraform:
+def table(tmp_path: Path, aws: dict[str, str]) -> Iterator[Terraform]:
     """A table with an index, autoscaled and applied."""
     (tmp_path / "main.tf").write_text(ROOT % (REPOSITORY / "terraform/modules/table"))
     terraform = Terraform(tmp_path, tmp_path / ".terraform", aws)
     terraform.init()
-    terraform.run("apply", "-auto-approve")
-    return terraform
+    with terraform.attached():
+        terraform.run("apply", "-auto-approve")
+        yield terraform
 
 
 def test_what_the_scaler_moved_is_no_drift(table: Terraform, aws: dict[str, str]) -> None:

@@ -1,5 +1,6 @@
 """Capacity of tables and indexes changes in place, back and forth, and an index is replaced without its neighbours."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -73,8 +74,18 @@ def index_changes(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
     return changes
 
 
-def test_capacity_changes_in_place(tmp_path: Path, aws: dict[str, str], index_changes: list[tuple[str, str]]) -> None:
-    terraform = _open(tmp_path, aws)
+@pytest.fixture
+def terraform(tmp_path: Path, aws: dict[str, str]) -> Iterator[Terraform]:
+    _write(tmp_path, WALK[0])
+    opened = Terraform(tmp_path, tmp_path / ".terraform", aws)
+    opened.init()
+    with opened.attached():
+        yield opened
+
+
+def test_capacity_changes_in_place(
+    terraform: Terraform, tmp_path: Path, aws: dict[str, str], index_changes: list[tuple[str, str]]
+) -> None:
     dynamodb, scaling = (_client(aws, name) for name in ("dynamodb", "application-autoscaling"))
     created: dict[str, Any] = {}
     moved: set[str] = set()
@@ -108,9 +119,8 @@ def test_capacity_changes_in_place(tmp_path: Path, aws: dict[str, str], index_ch
 
 
 def test_an_index_is_replaced_without_its_neighbours(
-    tmp_path: Path, aws: dict[str, str], index_changes: list[tuple[str, str]]
+    terraform: Terraform, tmp_path: Path, index_changes: list[tuple[str, str]]
 ) -> None:
-    terraform = _open(tmp_path, aws)
     _write(tmp_path, ("on_demand, {}", "provisioned, fixed"))
     terraform.run("apply", "-auto-approve")
     _write(tmp_path, ("on_demand, {}", "provisioned, fixed"), projection="KEYS_ONLY")
@@ -121,13 +131,6 @@ def test_an_index_is_replaced_without_its_neighbours(
     terraform.run("apply", "tfplan")
     assert sorted(index_changes) == [("Create", "ByJob")] * 2 + [("Delete", "ByJob")] * 2
     terraform.run("plan", "-detailed-exitcode")
-
-
-def _open(directory: Path, aws: dict[str, str]) -> Terraform:
-    _write(directory, WALK[0])
-    terraform = Terraform(directory, directory / ".terraform", aws)
-    terraform.init()
-    return terraform
 
 
 def _write(directory: Path, states: tuple[str, str], projection: str = "ALL") -> None:

@@ -17,8 +17,9 @@ def test_formatted(terraform: OpenTerraform) -> None:
 def test_valid_and_passes_its_own_tests(terraform: OpenTerraform, directory: str) -> None:
     opened = terraform(directory)
     opened.init("-backend=false")
-    opened.run("validate")
-    opened.run("test")
+    with opened.attached():
+        opened.run("validate")
+        opened.run("test")
 
 
 @pytest.mark.parametrize("root", ROOTS)
