@@ -7,7 +7,7 @@ SCANNERS := checkov==3.3.30 tf-nag==0.1.6
 RUN    := .venv/bin/python -m scripts
 
 .DEFAULT_GOAL := help
-.PHONY: help up down status logs build environments bootstrap plan guard apply verify report env adopt migrate-index rollback rollback-to-memory back-to-dynamodb prune drift doctor drill gateway-target gateway-tools destroy comment fetch-bundle ci test lint format docs validate-ahead bench-cold lock clean
+.PHONY: help up down status logs build environments bootstrap plan guard apply verify report env adopt migrate-index rollback rollback-to-memory back-to-dynamodb prune drift cost doctor drill gateway-target gateway-tools destroy comment fetch-bundle ci test lint format docs validate-ahead bench-cold lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -72,6 +72,9 @@ prune: .venv/run ## Delete old versions of functions that nobody uses: ENV=<name
 
 drift: .venv/run ## Tell what is not as the configuration says, and what AWS itself changes: ENV=<name> [JSON=1]
 	@$(RUN).drift --env '$(ENV)' $(if $(JSON),--json)
+
+cost: .venv/run ## What it costs a month, expected and used: ENV=<name> [SINCE=7d] [ESTIMATE=1] [JSON=1]
+	@$(RUN).cost --env '$(ENV)' $(if $(SINCE),--since '$(SINCE)') $(if $(ESTIMATE),--estimate) $(if $(JSON),--json)
 
 doctor: .venv/run ## Tell what is wrong, why, and the command that mends it: ENV=<name> [SYSTEM=…] [SINCE=1h] [SYMPTOM="error text"] [JSON=1]
 	@$(RUN).doctor --env '$(ENV)' $(if $(SYSTEM),--system '$(SYSTEM)') $(if $(SINCE),--since '$(SINCE)') $(if $(SYMPTOM),--symptom "$$SYMPTOM") $(if $(JSON),--json)

@@ -13,6 +13,14 @@ from scripts.console import EXIT_FAILED, CommandError
 _FORMAT = 4
 
 
+class Instance(NamedTuple):
+    """One managed resource: the address of its module ("" for the root), its type and attributes."""
+
+    module: str
+    type: str
+    attributes: Mapping[str, Any]
+
+
 class AppliedState(NamedTuple):
     """`outputs` by name, and the attributes of the managed resources by type, those of all modules.
 
@@ -22,6 +30,7 @@ class AppliedState(NamedTuple):
     outputs: Mapping[str, Any]
     resources: Mapping[str, list[dict[str, Any]]]
     addresses: Mapping[str, str] = MappingProxyType({})
+    instances: tuple[Instance, ...] = ()
 
     @property
     def verification(self) -> dict[str, Any]:
@@ -56,7 +65,8 @@ def read(bucket: str, state_key: str) -> AppliedState:
             raise ValueError(f"format {stated['version']}")
         outputs = {name: output["value"] for name, output in stated.get("outputs", {}).items()}
         resources = stated.get("resources", [])
-        return AppliedState(outputs, _by_type(resources), dict(_addresses(resources)))
+        addresses, instances = dict(_addresses(resources)), tuple(_instances(resources))
+        return AppliedState(outputs, _by_type(resources), addresses, instances)
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise CommandError(
             f"s3://{bucket}/{state_key} is no state that this checkout can read: {error!r}.",
@@ -80,3 +90,23 @@ def _addresses(resources: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:
             if resource["mode"] == "managed" and (arn := each["attributes"].get("arn")):
                 index = f"[{json.dumps(each['index_key'])}]" if "index_key" in each else ""
                 yield arn, f"{module}{resource['type']}.{resource['name']}{index}"
+
+
+def _instances(resources: list[dict[str, Any]]) -> Iterator[Instance]:
+    for resource in resources:
+        if resource["mode"] == "managed":
+            for each in resource["instances"]:
+                yield Instance(resource.get("module", ""), resource["type"], each["attributes"])
+
+
+def of_plan(planned: Mapping[str, Any]) -> tuple[Instance, ...]:
+    """What there will be after a plan, as `terraform show -json` tells it; what is not known yet is left out."""
+    return tuple(_of_module(planned.get("planned_values", {}).get("root_module", {})))
+
+
+def _of_module(module: Mapping[str, Any]) -> Iterator[Instance]:
+    for resource in module.get("resources", []):
+        if resource["mode"] == "managed":
+            yield Instance(module.get("address", ""), resource["type"], resource["values"])
+    for child in module.get("child_modules", []):
+        yield from _of_module(child)

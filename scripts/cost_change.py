@@ -1,12 +1,13 @@
-"""What a plan adds to the monthly bill whether anything is used or not, at AWS's list prices (`scripts/prices`)."""
+"""What a stack costs whether anything is used or not, and what a plan changes of it, at AWS's list prices."""
 
-import tomllib
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any, NamedTuple
 
-_FILE = Path(__file__).parent / "prices" / "us-east-1.toml"
+from scripts import price_list
+from scripts.price_list import Prices
+
+PROVISIONED_CAPACITY = "provisioned capacity"
 _SECONDS_PER_HOUR = 3600
 _HIGH_RESOLUTION_SECONDS = 60  # an alarm of a shorter period costs more
 _SCALING_POLICY_ALARMS = 4  # that DynamoDB's target tracking makes for each policy
@@ -35,40 +36,31 @@ class CostChange(NamedTuple):
     after: float
     at_most: float
     by_use: dict[str, int]
-    region: str
-    price_region: str
-    price_date: str
+    prices: Prices
 
     @property
     def total(self) -> float:
         return round(self.after - self.before, 2)
 
     def facts(self) -> dict[str, Any]:
-        return {"monthly_usd": self.total, **self._asdict()}
+        own = {name: value for name, value in self._asdict().items() if name != "prices"}
+        return {"monthly_usd": self.total, **own, **self.prices.facts()}
 
     def line(self) -> str:
         parts = ", ".join(f"{what} {_dollars(amount)}" for what, amount in self.items.items())
         reach = f" (up to {self.at_most:.2f} as it is scaled)" if self.at_most > self.after else ""
-        prices = f"list prices of {self.price_region}, {self.price_date}"
-        other = f", which are not those of {self.region}" if self.region != self.price_region else ""
         change = f"{_dollars(self.total)} USD a month{f' ({parts})' if parts else ''}"
-        fixed = f"Fixed cost: {change}, from {self.before:.2f} to {self.after:.2f}{reach}; {prices}{other}."
+        fixed = f"Fixed cost: {change}, from {self.before:.2f} to {self.after:.2f}{reach}; {self.prices.source()}."
         used = ", ".join(f"{what} ({count})" for what, count in self.by_use.items())
         return f"{fixed} Paid by use, not counted: {used}." if used else fixed
 
 
-def use_prices() -> dict[str, Any]:
-    """Prices of what is paid by use, with the region that they are of."""
-    prices = tomllib.loads(_FILE.read_text())
-    return {"region": prices["region"], **prices["by_use"]}
-
-
 def of_plan(planned: Mapping[str, Any], region: str) -> CostChange:
     """The change of a plan as `terraform show -json` tells it."""
-    prices = tomllib.loads(_FILE.read_text())
-    before = _monthly(_resources(planned, "before"), prices["fixed"])
-    after = _monthly(_resources(planned, "after"), prices["fixed"])
-    scaled = _monthly(_resources(planned, "after"), prices["fixed"], capacity="max_capacity")
+    prices = price_list.load(region)
+    before = monthly(_resources(planned, "before"), prices)
+    after = monthly(_resources(planned, "after"), prices)
+    scaled = monthly(_resources(planned, "after"), prices, capacity="max_capacity")
     changes = {
         what: round(after.get(what, 0.0) - before.get(what, 0.0), 2) for what in sorted(before.keys() | after.keys())
     }
@@ -78,9 +70,7 @@ def of_plan(planned: Mapping[str, Any], region: str) -> CostChange:
         after=round(sum(after.values()), 2),
         at_most=round(sum(scaled.values()), 2),
         by_use=dict(sorted(Counter(_paid_by_use(_resources(planned, "after"))).items())),
-        region=region,
-        price_region=prices["region"],
-        price_date=str(prices["date"]),
+        prices=prices,
     )
 
 
@@ -92,10 +82,8 @@ def _resources(planned: Mapping[str, Any], side: str) -> list[Resource]:
     ]
 
 
-def _monthly(
-    resources: list[Resource], prices: Mapping[str, float], capacity: str = "min_capacity"
-) -> dict[str, float]:
-    """`capacity`: which end of what is autoscaled counts."""
+def monthly(resources: list[Resource], prices: Prices, capacity: str = "min_capacity") -> dict[str, float]:
+    """Dollars by what they are for. `capacity`: which end of what is autoscaled counts."""
     scaled = {
         (values["resource_id"], values["scalable_dimension"].rpartition(":")[2]): values[capacity]
         for kind, values in resources
@@ -106,7 +94,7 @@ def _monthly(
     functions = {values["function_name"]: values for kind, values in resources if kind == "aws_lambda_function"}
     total: dict[str, float] = {}
     for kind, values in resources:
-        for what, amount in _costs(kind, values, functions, scaled, prices):
+        for what, amount in _costs(kind, values, functions, scaled, prices.fixed):
             total[what] = total.get(what, 0.0) + amount
     return total
 
@@ -129,7 +117,7 @@ def _costs(
             writes = scaled.get((place, "WriteCapacityUnits"), part.get("write_capacity") or 0)
             reads = scaled.get((place, "ReadCapacityUnits"), part.get("read_capacity") or 0)
             hourly = writes * prices[f"write_unit_hour{rare}"] + reads * prices[f"read_unit_hour{rare}"]
-            yield "provisioned capacity", hourly * hours * regions
+            yield PROVISIONED_CAPACITY, hourly * hours * regions
     elif kind == "aws_appautoscaling_policy" and values.get("service_namespace") == "dynamodb":
         yield "alarms of autoscaling", _SCALING_POLICY_ALARMS * prices["alarm_metric_month"]
     elif kind == "aws_cloudwatch_metric_alarm":

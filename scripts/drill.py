@@ -16,10 +16,10 @@ from scripts import (
     adopt,
     applied_state,
     aws,
-    cost_change,
     environment_file,
     environments,
     existing_table,
+    price_list,
     rendering,
     restored_copies,
     restored_settings,
@@ -186,16 +186,13 @@ def _announced(drill: Drill, region: str) -> str:
     units = 3 * drill.about_units
     seconds = 2 * drill.about_units / drill.read_units_per_second
     gigabytes = drill.about_bytes / 1e9
-    priced = cost_change.use_prices()
-    where = "" if priced["region"] == region else f", prices of {priced['region']}"
+    prices = price_list.load(region)
+    where = "" if prices.price_region == region else f", prices of {prices.price_region}"
     # A provisioned table's reads are paid already; the copy's are, too.
     on_demand = drill.source.settings["billing_mode"] != "PROVISIONED"
-    dollars = units / 1e6 * priced["on_demand_reads_million"] if on_demand else 0.0
+    dollars = units / 1e6 * prices.by_use["on_demand_reads_million"] if on_demand else 0.0
     costs = [f"reads {dollars:.2f} USD"]
-    restore = priced.get("restore_gigabyte")
-    costs.append(
-        f"the restore {gigabytes * restore:.2f} USD" if restore else "the restore by size (see its price list)"
-    )
+    costs.append(f"the restore {gigabytes * prices.by_use['restore_gigabyte']:.2f} USD")
     if drill.copy.restored_from == BACKUP:
         costs.append("the backup while it is there")
     how = "point-in-time recovery" if drill.copy.restored_from == RECOVERY else "a backup made for this"

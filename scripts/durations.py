@@ -13,3 +13,11 @@ def seconds(text: str, name: str = "SINCE") -> int:
     if not match:
         raise CommandError(f"{name}={text!r} is not a time.", "Write for example 30s, 10m, 2h or 7d.")
     return int(match[1]) * _UNITS[match[2]]
+
+
+def text(seconds: float) -> str:
+    """As a person says it: `45 seconds`, `10 minutes`, `36 hours`, `7 days`."""
+    for unit, length in (("day", 86400), ("hour", 3600), ("minute", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.3g} {unit}s"
+    return f"{seconds:.0f} seconds"

@@ -1,8 +1,9 @@
 """The environments a person edits (`terraform/environments/<name>.toml`) and what is rendered from them.
 
-A file has five parts: `[aws]` says where (region, and optionally the account that must be the right one), `[state]`
+A file has six parts: `[aws]` says where (region, and optionally the account that must be the right one), `[state]`
 where Terraform keeps its state, `[github]` whose workflows may plan and apply, `[guard]` what the plan guard lets
-through at any time, `[variables]` the root module's variables, which `terraform.tfvars.example` explains.
+through at any time, `[volumes]` the calls that are expected (scripts/volumes.py), `[variables]` the root module's
+variables, which `terraform.tfvars.example` explains.
 """
 
 import difflib
@@ -28,6 +29,7 @@ _PARTS: dict[str, dict[str, type] | None] = {
     "state": {"bucket": str, "key": str},
     "github": {"repository": str, "branch": str, "oidc_provider_arn": str},
     "guard": {"allow": list},
+    "volumes": None,
     "variables": None,
 }
 _EXPORTED_KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
@@ -62,6 +64,8 @@ class Environment(NamedTuple):
     github: GitHub | None = None
     # What the plan guard lets through whenever it is planned: "rule:address", where `*` stands for anything
     guard_allow: tuple[str, ...] = ()
+    # The calls a month that are expected, as stated: see scripts/volumes.py
+    volumes: Mapping[str, Any] = MappingProxyType({})
 
     @property
     def stack_name(self) -> str:
@@ -126,6 +130,7 @@ def parse(name: str, file: Path, text: str) -> Environment:
         variables=stated.get("variables", {}),
         github=GitHub(**stated["github"]) if "github" in stated else None,
         guard_allow=tuple(stated.get("guard", {}).get("allow", [])),
+        volumes=stated.get("volumes", {}),
     )
 
 
@@ -134,13 +139,18 @@ def state_bucket(environment: Environment, account_id: str) -> str:
 
 
 def render(
-    environment: Environment, account_id: str, bucket: str, pinned_versions: Mapping[str, str] = MappingProxyType({})
+    environment: Environment,
+    account_id: str,
+    bucket: str,
+    pinned_versions: Mapping[str, str] = MappingProxyType({}),
+    directory: Path | None = None,
 ) -> dict[str, Path]:
     """Writes the tfvars and the backend configuration of each root; returns the files by root and kind.
 
-    `pinned_versions`: the systems that are rolled back, and to which version.
+    `pinned_versions`: the systems that are rolled back, and to which version. `directory`: where to, if not among
+    what the environment builds.
     """
-    directory = environment.build_dir
+    directory = directory or environment.build_dir
     directory.mkdir(parents=True, exist_ok=True)
     place: dict[str, Any] = {
         "aws_region": environment.region,
@@ -156,7 +166,8 @@ def render(
     backend = {"source": source, "bucket": bucket, "region": environment.region}
     return {
         "variables": rendering.write(
-            environment.var_file, rendering.render("terraform.tfvars.j2", source=source, variables=root_variables)
+            directory / environment.var_file.name,
+            rendering.render("terraform.tfvars.j2", source=source, variables=root_variables),
         ),
         "backend": rendering.write(
             directory / "backend.hcl", rendering.render("backend.hcl.j2", **backend, key=environment.state_key)
@@ -220,6 +231,10 @@ def _check(stated: dict[str, Any], file: Path) -> None:
     if not stated.get("aws", {}).get("region"):
         raise CommandError(f"{where}: [aws] region is missing.", 'Add for example region = "eu-north-1".')
     plan_guard.require_rules(stated.get("guard", {}).get("allow", []), f"{where}: [guard] allow: ")
+    if "volumes" in stated:
+        from scripts import volumes  # it reads the contracts
+
+        volumes.check(stated["volumes"], where)
     account = stated["aws"].get("account_id", "")
     if account and not re.fullmatch(r"\d{12}", account):
         raise CommandError(f"{where}: [aws] account_id = {account!r} is not an account.", "Write its 12 digits.")

@@ -26,12 +26,14 @@ def metric(namespace: str, name: str, dimensions: Mapping[str, str], statistic: 
     return Metric(namespace, name, tuple(sorted(dimensions.items())), statistic)
 
 
-def values(wanted: Iterable[Metric], began: datetime, ended: datetime) -> dict[Metric, list[float]]:
-    """The values of each metric that has any in the window, in periods of a minute to an hour, the latest first.
+def values(
+    wanted: Iterable[Metric], began: datetime, ended: datetime, period_seconds: int | None = None
+) -> dict[Metric, list[float]]:
+    """The values of each metric that has any in the window, the latest first, in periods of a minute to an hour.
 
     CloudWatch keeps minutes for 15 days, and hours for 15 months.
     """
-    period = _MINUTE if (ended - began).total_seconds() <= 3 * _HOUR else _HOUR
+    period = period_seconds or (_MINUTE if (ended - began).total_seconds() <= 3 * _HOUR else _HOUR)
     listed = list(dict.fromkeys(wanted))
     found: dict[Metric, list[float]] = {}
     for start in range(0, len(listed), _QUERIES_A_CALL):

@@ -16,3 +16,11 @@ def test_anything_else_is_refused_with_examples(text: str) -> None:
     with pytest.raises(CommandError, match="is not a time") as caught:
         durations.seconds(text)
     assert "7d" in caught.value.next_step
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(1, "1 seconds"), (90, "90 seconds"), (600, "10 minutes"), (129600, "36 hours"), (604800, "7 days")],
+)
+def test_spans_are_told_as_people_say_them(seconds: float, text: str) -> None:
+    assert durations.text(seconds) == text

@@ -1,0 +1,342 @@
+"""What a stack is expected to use: its functions' own code is called as callers would, and what that takes is counted.
+
+The calls are made in this process, on tables in an embedded AWS that is started for it and ends with it: no account is
+asked. So the figures follow the code and the tables' indexes as they are, whatever they become.
+"""
+
+import contextlib
+import importlib
+import io
+import json
+import os
+import socket
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType, SimpleNamespace
+from typing import Any, NamedTuple
+from unittest import mock
+from urllib.parse import parse_qsl
+
+import boto3
+
+from scripts import capacity_modes, capacity_units, consumption, cost_model, paths, volumes
+from scripts.applied_state import Instance
+from scripts.capacity_units import Index
+from scripts.console import EXIT_FAILED, CommandError, Progress, one_line
+from scripts.cost_model import FunctionUse, Place, TableUse, Use
+from scripts.local_aws import control
+from scripts.local_aws.control import Running
+from scripts.price_list import Prices
+from scripts.volumes import Volumes
+from scripts.workloads import Answer
+
+_HOURS_PER_DAY = 24
+_SECONDS_PER_HOUR = 3600
+_READS = ("GetItem", "BatchGetItem", "Query", "Scan")
+# START, END and REPORT, each with CloudWatch's 26 bytes; the function's own line is measured.
+_LOG_FRAME_BYTES = 350
+_CALL_MILLISECONDS = 30_000
+
+# Units by table, index ("" for the table itself) and kind: read or write
+Units = dict[tuple[str, str, str], float]
+
+
+class RouteUse(NamedTuple):
+    """What one call of a route takes in the mean: capacity units, bytes of logs, and bytes by which tables grow."""
+
+    units: Units
+    log_bytes: float
+    stored_bytes: Mapping[tuple[str, str], float]
+
+
+@contextlib.contextmanager
+def embedded_aws() -> Iterator[Running]:
+    """One of its own, on free ports, that ends with the block."""
+    with tempfile.TemporaryDirectory(prefix="cost-") as folder:
+        try:
+            running = control.start(Path(folder), port=_free_port(), api_port=_free_port(), timeout=60)
+        except control.LocalAwsError as error:
+            raise CommandError(error.message, error.next_step, EXIT_FAILED) from error
+        try:
+            yield running
+        finally:
+            control.stop(Path(folder))
+
+
+def of_stack(
+    instances: Sequence[Instance], expected: Volumes, prices: Prices, running: Running, region: str, progress: Progress
+) -> tuple[Use, dict[str, dict[str, RouteUse]]]:
+    """What these resources would use in a month, and what a call of each route takes, by system."""
+    seconds = prices.fixed["hours_per_month"] * _SECONDS_PER_HOUR
+    tables = [one for one in instances if one.type == "aws_dynamodb_table"]
+    functions = {cost_model.system_of(one): one for one in instances if one.type == "aws_lambda_function"}
+    dynamodb = client("dynamodb", running, region)
+    for table in tables:
+        dynamodb.create_table(**_definition(table.attributes))
+    measured = {}
+    for system, function in functions.items():
+        if system in expected.systems:
+            progress.update(f"calling {system}")
+            measured[system] = routes_of(system, function, expected, running, region, tables)
+    units: Units = {}
+    stored: dict[tuple[str, str], float] = {}
+    log_bytes: dict[str, float] = {}
+    calls: dict[str, float] = {}
+    for system, routes in measured.items():
+        said = expected.systems[system]
+        for route, use in routes.items():
+            count = said.calls[route]
+            calls[system] = calls.get(system, 0.0) + count
+            log_bytes[system] = log_bytes.get(system, 0.0) + count * use.log_bytes
+            for place, amount in use.units.items():
+                units[place] = units.get(place, 0.0) + count * amount
+        for thing, route in volumes.workload(system).STORED.items():
+            # A month's, where nobody says how much there is.
+            count = said.calls[route] if said.settings[thing] is None else said.settings[thing]
+            for where, amount in routes[route].stored_bytes.items():
+                stored[where] = stored.get(where, 0.0) + count * amount
+    return Use(
+        seconds=seconds,
+        period_seconds=seconds / _HOURS_PER_DAY,
+        tables=tuple(_table_use(table, units, stored, expected) for table in tables),
+        functions=tuple(
+            FunctionUse(
+                system,
+                calls.get(system, 0.0),
+                calls.get(system, 0.0)
+                * expected.settings["function_milliseconds"]
+                / 1000
+                * consumption.gigabytes(function),
+                consumption.architecture(function),
+            )
+            for system, function in functions.items()
+        ),
+        api_requests=sum(calls.values()),
+        log_bytes=log_bytes,
+        fixed=cost_model.fixed_costs(instances, prices),
+    ), measured
+
+
+def routes_of(
+    system: str, function: Instance, expected: Volumes, running: Running, region: str, tables: Sequence[Instance]
+) -> dict[str, RouteUse]:
+    """By route of one system."""
+    caller = _Caller(system, function, running, region)
+    settings = expected.systems[system].settings
+    making = set(volumes.workload(system).STORED.values())
+    units: dict[str, Units] = {}
+    log_bytes: dict[str, float] = {}
+    growth: dict[str, list[tuple[float, dict[tuple[str, str], float]]]] = {}
+    for sample in volumes.workload(system).samples(caller.send, settings):
+        route = sample.route
+        before = _stored_bytes(caller, tables) if route in making else {}
+        caller.begin()
+        answer = sample.call()
+        log_bytes[route] = log_bytes.get(route, 0.0) + sample.share * caller.log_bytes
+        taken = units.setdefault(route, {})
+        for place, amount in caller.units.items():
+            taken[place] = taken.get(place, 0.0) + sample.share * amount
+        if route in making and answer.status == _made(system):
+            after = _stored_bytes(caller, tables)
+            grown = {place: after[place] - before[place] for place in after}
+            growth.setdefault(route, []).append((sample.share, grown))
+    return {route: RouteUse(units[route], log_bytes[route], _mean(growth.get(route, []))) for route in units}
+
+
+def _mean(growth: Sequence[tuple[float, Mapping[tuple[str, str], float]]]) -> dict[tuple[str, str], float]:
+    """Of the calls that make something new, weighed by their share."""
+    shares = sum(share for share, _ in growth)
+    places = {place for _, grown in growth for place in grown}
+    return {place: sum(share * grown[place] for share, grown in growth) / shares for place in places} if shares else {}
+
+
+def _made(system: str) -> int:
+    return 200 if system == "agent_sessions" else 201
+
+
+class _Caller:
+    """A system's function in this process, and what its calls to DynamoDB took."""
+
+    def __init__(self, system: str, function: Instance, running: Running, region: str) -> None:
+        self._system = system
+        self.units: Units = {}
+        self.log_bytes = 0
+        stated = (function.attributes.get("environment") or [{}])[0].get("variables") or {}
+        # Replies by HTTP would call somebody; what they cost is not AWS's.
+        environment = {
+            **{name: value for name, value in stated.items() if value is not None},
+            "REPLY_BACKEND": "echo",
+            "AWS_REGION": region,
+            "AWS_ACCESS_KEY_ID": "local",
+            "AWS_SECRET_ACCESS_KEY": "local",
+            "AWS_ENDPOINT_URL": running.endpoint_url,
+            "AWS_LAMBDA_FUNCTION_NAME": system,
+        }
+        self.dynamodb = client("dynamodb", running, region)
+        if str(paths.LAMBDA_SOURCE) not in sys.path:
+            sys.path.append(str(paths.LAMBDA_SOURCE))
+        # The module makes a handler of the process's environment, as it is imported.
+        with mock.patch.dict(os.environ, {**environment, "PERSISTENCE": "memory"}):
+            handler = importlib.import_module(f"{system}.handler")
+        self._app = handler.build(environment)
+        if service := getattr(self._app._database, "_client", None):  # there is none where persistence is memory
+            self._count(service)
+
+    def begin(self) -> None:
+        """Counts from here."""
+        self.units.clear()
+        self.log_bytes = 0
+
+    def _count(self, service: Any) -> None:
+        original = service.call
+
+        def call(operation: str, payload: Mapping[str, Any]) -> Any:
+            answer = original(operation, {**payload, "ReturnConsumedCapacity": "INDEXES"})
+            kind = "read" if operation in _READS else "write"
+            consumed = answer.get("ConsumedCapacity") or []
+            for table in [consumed] if isinstance(consumed, dict) else consumed:
+                self._add(table["TableName"], "", kind, table["Table"]["CapacityUnits"])
+                for index, part in table.get("GlobalSecondaryIndexes", {}).items():
+                    self._add(table["TableName"], index, kind, part["CapacityUnits"])
+                for part in table.get("LocalSecondaryIndexes", {}).values():
+                    self._add(table["TableName"], "", kind, part["CapacityUnits"])
+            return answer
+
+        service.call = call
+
+    def _add(self, table: str, index: str, kind: str, units: float) -> None:
+        place = (table, index, kind)
+        self.units[place] = self.units.get(place, 0.0) + units
+
+    def send(
+        self, method: str, path: str, body: Any = None, headers: Mapping[str, str] = MappingProxyType({})
+    ) -> Answer:
+        context = SimpleNamespace(
+            aws_request_id="cost", get_remaining_time_in_millis=lambda: _CALL_MILLISECONDS, client_context=None
+        )
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed):
+            result = self._app(_event(method, path, body, headers), context)
+        self.log_bytes += len(printed.getvalue().encode()) + _LOG_FRAME_BYTES
+        answered = json.loads(result["body"]) if result["body"] else None
+        if not 200 <= result["statusCode"] < 300:
+            raise CommandError(
+                f"{self._system} answered {method} {path} with {result['statusCode']}: "
+                f"{one_line(str(result['body']))[:300]}",
+                f"Its settings in [volumes.{self._system}] ask for what its contract does not allow.",
+            )
+        return Answer(result["statusCode"], answered)
+
+
+def _event(method: str, path: str, body: Any, headers: Mapping[str, str]) -> dict[str, Any]:
+    """As an HTTP API hands a request on."""
+    place, _, query = path.partition("?")
+    event: dict[str, Any] = {
+        "version": "2.0",
+        "routeKey": "$default",
+        "rawPath": place,
+        "rawQueryString": query,
+        "headers": {"content-type": "application/json", **headers} if body is not None else dict(headers),
+        "requestContext": {"stage": "$default", "http": {"method": method, "path": place}},
+        "isBase64Encoded": False,
+    }
+    if query:
+        event["queryStringParameters"] = dict(parse_qsl(query))
+    if body is not None:
+        event["body"] = json.dumps(body)
+    return event
+
+
+def _table_use(table: Instance, units: Units, stored: Mapping[tuple[str, str], float], expected: Volumes) -> TableUse:
+    stated = table.attributes
+    name = stated["name"]
+    provisioned = stated.get("billing_mode") == "PROVISIONED"
+
+    def place(index: str, capacity: Mapping[str, Any]) -> Place:
+        def shaped(kind: str) -> tuple[float, ...]:
+            mean = units.get((name, index, kind), 0.0) / _HOURS_PER_DAY
+            return capacity_modes.shaped(mean, expected.settings["peak_to_mean"], _HOURS_PER_DAY)
+
+        paid = [float(capacity.get(f"{kind}_capacity") or 0) if provisioned else 0.0 for kind in ("read", "write")]
+        return Place(index, shaped("read"), shaped("write"), *paid)
+
+    recovers = any(block.get("enabled") for block in stated.get("point_in_time_recovery") or [])
+    own = stored.get((name, ""), 0.0)
+    return TableUse(
+        system=cost_model.system_of(table),
+        name=name,
+        is_provisioned=provisioned,
+        infrequent_access="INFREQUENT" in (stated.get("table_class") or ""),
+        places=(
+            place("", stated),
+            *(place(index["name"], index) for index in stated.get("global_secondary_index") or []),
+        ),
+        storage_bytes=sum(amount for (table_name, _), amount in stored.items() if table_name == name),
+        recovery_bytes=own if recovers else 0.0,
+    )
+
+
+def _stored_bytes(caller: _Caller, tables: Sequence[Instance]) -> dict[tuple[str, str], float]:
+    """What the items of each table take, and their entries in each global index."""
+    found: dict[tuple[str, str], float] = {}
+    for table in tables:
+        definition = _definition(table.attributes)
+        keys = [key["AttributeName"] for key in definition["KeySchema"]]
+        indexes = [Index.described(index, keys) for index in definition.get("GlobalSecondaryIndexes", [])]
+        local = [Index.described(index, keys) for index in definition.get("LocalSecondaryIndexes", [])]
+        found |= {(definition["TableName"], place): 0.0 for place in ("", *(index.name for index in indexes))}
+        pages = caller.dynamodb.get_paginator("scan").paginate(TableName=definition["TableName"])
+        for item in (item for page in pages for item in page["Items"]):
+            held = [("", item), *((index.name, index.entry(item)) for index in indexes)]
+            for place, entry in [*held, *(("", index.entry(item)) for index in local)]:
+                if entry is not None:
+                    size = capacity_units.item_bytes(entry) + capacity_units.STORAGE_OVERHEAD_BYTES
+                    found[definition["TableName"], place] += size
+    return found
+
+
+def _definition(stated: Mapping[str, Any]) -> dict[str, Any]:
+    """CreateTable's request for a table as Terraform states it, on demand whatever it is."""
+
+    def schema(one: Mapping[str, Any], hash_key: str | None = None) -> list[dict[str, str]]:
+        keys = [(hash_key or one["hash_key"], "HASH"), (one.get("range_key"), "RANGE")]
+        return [{"AttributeName": name, "KeyType": kind} for name, kind in keys if name]
+
+    def index(one: Mapping[str, Any], hash_key: str | None = None) -> dict[str, Any]:
+        projection: dict[str, Any] = {"ProjectionType": one["projection_type"]}
+        if one.get("non_key_attributes"):
+            projection["NonKeyAttributes"] = list(one["non_key_attributes"])
+        return {"IndexName": one["name"], "KeySchema": schema(one, hash_key), "Projection": projection}
+
+    definition: dict[str, Any] = {
+        "TableName": stated["name"],
+        "BillingMode": "PAY_PER_REQUEST",
+        "KeySchema": schema(stated),
+        "AttributeDefinitions": [
+            {"AttributeName": one["name"], "AttributeType": one["type"]} for one in stated["attribute"]
+        ],
+    }
+    if found := stated.get("global_secondary_index"):
+        definition["GlobalSecondaryIndexes"] = [index(one) for one in found]
+    if found := stated.get("local_secondary_index"):
+        definition["LocalSecondaryIndexes"] = [index(one, stated["hash_key"]) for one in found]
+    return definition
+
+
+def client(service: str, running: Running, region: str) -> Any:
+    """A boto3 client of that embedded AWS, whatever this process is pointed at."""
+    given = control.client_environment(running, region=region)
+    return boto3.client(
+        service,
+        endpoint_url=running.endpoint_url,
+        region_name=region,
+        aws_access_key_id=given["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=given["AWS_SECRET_ACCESS_KEY"],
+    )
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
