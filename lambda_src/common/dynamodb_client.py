@@ -58,6 +58,8 @@ class _Again(Exception):  # noqa: N818
 class DynamoDBClient:
     """One client an execution environment; it serves one invocation at a time, as Lambda does."""
 
+    read_seconds = READ_SECONDS
+
     def __init__(self, environment: Mapping[str, str], sleep: Callable[[float], None] = time.sleep) -> None:
         self._region, url = endpoint(environment, "dynamodb")
         self._connection = Connection(url)
@@ -126,7 +128,7 @@ class DynamoDBClient:
         except OSError as error:
             raise _Again(Unavailable(f"can't connect to {connection.authority}: {error!r}")) from error
         try:
-            status, received, content = connection.exchange("POST", headers, body, min(READ_SECONDS, remaining))
+            status, received, content = connection.exchange("POST", headers, body, min(self.read_seconds, remaining))
             answer = self._checked(received, content)
         except (OSError, ValueError) as error:
             raise _Again(Unavailable(f"no answer to {operation}: {error!r}"), unsure=True) from error

@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import inspect
 import json
+import zlib
 from typing import Any
 
 from scripts.local_aws.dynamodb_strictness import InvalidError, check_index_keys
@@ -241,6 +242,16 @@ def install() -> None:
                 return original(self, action_result)
             return 200, {**self.response_headers, "Content-Type": "application/x-amz-json-1.0"}, body
         return original(self, action_result)
+
+    @replace(Item, "is_within_segment")
+    def is_within_segment(_original: Any, self: Any, segments: Any) -> bool:
+        """moto can't tell where a binary key belongs."""
+        if segments == (None, None):
+            return True
+        segment, total = segments
+        value = self.hash_key.value
+        value = value if isinstance(value, bytes) else str(value).encode()
+        return zlib.crc32(value) % int(total) == int(segment)
 
     def deepcopy_table(self: Any, memo: dict[int, Any]) -> Any:
         # moto copies each table before a transaction, to put it back: `undo` does that, item by item.

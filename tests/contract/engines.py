@@ -7,19 +7,15 @@ wrong for transactions of several items since version 3.0 (github.com/awslabs/am
 
 import os
 import shutil
-import subprocess
 import threading
-import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 from unittest import mock
 
 import boto3
-from botocore.exceptions import BotoCoreError, ClientError
 from moto.core import DEFAULT_ACCOUNT_ID
 from moto.dynamodb.models import dynamodb_backends
 from moto.dynamodb.responses import DynamoHandler
@@ -29,10 +25,10 @@ from common.dynamodb import DynamoDB
 from common.dynamodb_client import DynamoDBClient
 from common.dynamodb_json import marshal_item
 from common.memory import MemoryDatabase
+from scripts import dynamodb_local
 from tests.ports import free_port
 
 REGION = "eu-north-1"
-START_SECONDS = 60.0
 Schema = tuple[dict[str, str], dict[str, dict[str, str]]]  # key and indexes, attribute to type
 
 
@@ -175,9 +171,8 @@ ELSEWHERE = ("dynamodb_local", "endpoint")
 
 def missing(name: str) -> str | None:
     """Why an engine is not at hand, if it is not."""
-    jar = os.environ.get("DYNAMODB_LOCAL_JAR", "")
-    if name == "dynamodb_local" and not (shutil.which("java") and Path(jar).is_file()):
-        return "DynamoDB Local needs java on PATH and DYNAMODB_LOCAL_JAR naming DynamoDBLocal.jar"
+    if name == "dynamodb_local":
+        return dynamodb_local.missing()
     if name == "dynoxide" and not shutil.which(os.environ.get("DYNOXIDE", "")):
         return "DYNOXIDE names no executable of dynoxide"
     if name == "endpoint" and not os.environ.get("DYNAMODB_ENDPOINT"):
@@ -198,10 +193,10 @@ def running(name: str) -> Iterator[Engine]:
         finally:
             server.stop()
     elif name == "dynamodb_local":
-        with _dynamodb_local() as url:
+        with dynamodb_local.running(free_port()) as url:
             yield Engine(name, url)
     elif name == "dynoxide":
-        with _dynoxide() as url:
+        with dynamodb_local.served([os.environ["DYNOXIDE"], "--port"], free_port()) as url:
             yield Engine(name, url)
     else:
         yield Engine(name, os.environ["DYNAMODB_ENDPOINT"])
@@ -218,43 +213,3 @@ def _one_at_a_time() -> Iterator[None]:
 
     with mock.patch.object(DynamoHandler, "call_action", call_action):
         yield
-
-
-@contextmanager
-def _dynamodb_local() -> Iterator[str]:
-    jar = Path(os.environ["DYNAMODB_LOCAL_JAR"])
-    options = [f"-Djava.library.path={jar.parent / 'DynamoDBLocal_lib'}", "-jar", str(jar), "-inMemory"]
-    with _process("dynamodb_local", "java", *options, "-port", folder=jar.parent) as url:
-        yield url
-
-
-@contextmanager
-def _dynoxide() -> Iterator[str]:
-    with _process("dynoxide", os.environ["DYNOXIDE"], "--port") as url:
-        yield url
-
-
-@contextmanager
-def _process(name: str, *command: str, folder: Path | None = None) -> Iterator[str]:
-    """An engine in a process of its own; its last argument is the port."""
-    port = free_port()
-    process = subprocess.Popen([*command, str(port)], cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        engine = Engine(name, f"http://127.0.0.1:{port}")
-        _wait_for(engine)
-        yield str(engine.url)
-    finally:
-        process.terminate()
-        process.wait()
-
-
-def _wait_for(engine: Engine) -> None:
-    client, deadline = engine.boto3, time.monotonic() + START_SECONDS
-    while True:
-        try:
-            client.list_tables()
-        except (BotoCoreError, ClientError):
-            if time.monotonic() > deadline:
-                raise
-        else:
-            return
