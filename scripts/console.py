@@ -21,6 +21,8 @@ EXIT_FAILED = 1
 EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
 
+LINE_SECONDS = 60.0  # without a terminal: so that a job's log shows that it lives
+
 # Without a terminal, rich would fold tables at 80 columns; logs and pipes take long lines.
 out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 200)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -46,10 +48,15 @@ class Progress:
         self.title = title
         self.started = time.monotonic()
         self._status = err.status(f"{escape(title)} …") if err.is_terminal else None
+        self._next_line = self.started + LINE_SECONDS
 
     def update(self, detail: str) -> None:
+        now = time.monotonic()
         if self._status:
             self._status.update(f"{escape(self.title)} … [dim]{escape(detail)}[/dim]")
+        elif now >= self._next_line:
+            err.print(f"{now - self.started:6.0f} s  {self.title}: {detail}", markup=False)
+            self._next_line = now + LINE_SECONDS
 
     def _close(self, outcome: str) -> None:
         if self._status:

@@ -20,7 +20,6 @@ from scripts.terraform_cli import TerraformError
 
 VARIABLE = "index_migrations"
 _POLL_SECONDS = 2.0
-_LINE_SECONDS = 60.0  # without a terminal: so that a job's log shows that it lives
 _DOES = {"add": "add {new} beside {old}", "read": "let the function read {new}", "done": "remove {old}"}
 
 
@@ -375,7 +374,6 @@ def _watched(progress: Progress, table: str, name: str) -> Iterator[None]:
 
 def _tell(progress: Progress, table: str, name: str, ended: threading.Event) -> None:
     cloudwatch = aws.client("cloudwatch")
-    next_line = time.monotonic() + _LINE_SECONDS
     while not ended.wait(_POLL_SECONDS):
         try:
             index = _index(table, name)
@@ -385,9 +383,6 @@ def _tell(progress: Progress, table: str, name: str, ended: threading.Event) -> 
         except (BotoCoreError, ClientError) as error:
             said = f"{name}: {error}"  # telling is not worth failing for
         progress.update(said)
-        if not err.is_terminal and time.monotonic() >= next_line:
-            err.print(f"{time.monotonic() - progress.started:6.0f} s  {said}", markup=False)
-            next_line += _LINE_SECONDS
 
 
 def _filled(cloudwatch: Any, table: str, name: str) -> str:

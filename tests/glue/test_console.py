@@ -16,3 +16,18 @@ def test_a_question_is_shown_as_it_is(monkeypatch: pytest.MonkeyPatch, capsys: p
 def test_nobody_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO(""))
     assert console.ask("Apply? [y/N]") == ""
+
+
+def test_a_job_without_a_terminal_tells_now_and_then_how_far_it_is(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seconds = iter([0.0, 1.0, 61.0, 62.0, 122.0, 123.0])
+    monkeypatch.setattr("time.monotonic", lambda: next(seconds))
+    with console.step("restore") as progress:
+        for item in range(4):
+            progress.update(f"{item} items")
+    assert capsys.readouterr().err.splitlines() == [
+        "    61 s  restore: 1 items",
+        "   122 s  restore: 3 items",
+        " 123.0 s  restore",
+    ]

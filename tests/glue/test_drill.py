@@ -441,24 +441,42 @@ def test_interrupted_while_the_copy_is_being_made_it_goes_too(
     interrupting.join()
 
 
-def test_who_may_not_restore_is_told_and_leaves_nothing(
-    tables: Tables, deployed: Deployed, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    name = tables.make(items=1)
+def _as_a_role_that_may(deployed: Deployed, monkeypatch: pytest.MonkeyPatch, *statements: dict[str, Any]) -> None:
     role = f"operator-{uuid.uuid4().hex[:8]}"
     iam, sts = deployed.aws.client("iam"), deployed.aws.client("sts")
     trust = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": "*"}]}
     arn = iam.create_role(RoleName=role, AssumeRolePolicyDocument=json.dumps(trust))["Role"]["Arn"]
-    allowed = {"Effect": "Allow", "Action": [*READING, "s3:GetObject"], "Resource": "*"}
-    policy = {"Version": "2012-10-17", "Statement": [allowed]}
-    iam.put_role_policy(RoleName=role, PolicyName="reads", PolicyDocument=json.dumps(policy))
+    policy = {"Version": "2012-10-17", "Statement": [{"Resource": "*", **statement} for statement in statements]}
+    iam.put_role_policy(RoleName=role, PolicyName="operator", PolicyDocument=json.dumps(policy))
     keys = sts.assume_role(RoleArn=arn, RoleSessionName="operator")["Credentials"]
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", keys["AccessKeyId"])
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", keys["SecretAccessKey"])
     monkeypatch.setenv("AWS_SESSION_TOKEN", keys["SessionToken"])
     monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)  # it has the other keys
+
+
+def test_who_may_not_restore_is_told_and_leaves_nothing(
+    tables: Tables, deployed: Deployed, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = tables.make(items=1)
+    _as_a_role_that_may(deployed, monkeypatch, {"Effect": "Allow", "Action": [*READING, "s3:GetObject"]})
     with pytest.raises(ClientError, match=f"not authorized to perform: dynamodb:RestoreTableToPointInTime.*{name}"):
         run_drill(capsys, monkeypatch)
+
+
+def test_a_copy_that_can_not_be_deleted_is_named_with_the_command_for_it(
+    tables: Tables, deployed: Deployed, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tables.make(items=1)
+    forbidden = {"Effect": "Deny", "Action": "dynamodb:DeleteTable"}
+    _as_a_role_that_may(deployed, monkeypatch, {"Effect": "Allow", "Action": "*"}, forbidden)
+    with pytest.raises(ClientError, match="DeleteTable"):
+        drill.main(env="staging", system=SYSTEM, table="", source="", read_units=0, json_output=False)
+    (copy,) = tables.copies()
+    assert (
+        f"the copy {copy} is left; delete it: aws dynamodb delete-table --table-name {copy}" in capsys.readouterr().err
+    )
+    tables.dynamodb.delete_table(TableName=copy)
 
 
 def test_what_killed_drills_left_is_removed_once_it_is_a_day_old(
