@@ -89,10 +89,10 @@ migrate-index: .venv/run ## Bring indexes to what is declared: ENV=<name> [INDEX
 	@$(RUN).migrate_index --env '$(ENV)' $(if $(INDEX),--index '$(INDEX)') $(if $(TO),--to '$(TO)') $(if $(RANGE_KEY),--range-key '$(RANGE_KEY)') $(if $(PROJECTION),--projection '$(PROJECTION)') $(if $(YES),--yes) $(if $(JSON),--json)
 
 migrate: .venv/run ## Bring profiles from JSON files, or any table's items, into DynamoDB: ENV=<name> FROM=<folder> [TABLE=<system>.<table>] [FORM=records|items] [DRY_RUN=1] [QUARANTINE=file] [WORKERS=4] [RESTART=1] [JSON=1]
-	@$(RUN).migrate --env '$(ENV)' --from '$(FROM)' $(if $(TABLE),--table '$(TABLE)') $(if $(FORM),--form '$(FORM)') $(if $(QUARANTINE),--quarantine '$(QUARANTINE)') $(if $(filter command%,$(origin WORKERS)),--workers '$(WORKERS)') $(if $(DRY_RUN),--dry-run) $(if $(RESTART),--restart) $(if $(JSON),--json)
+	@$(RUN).migrate --env '$(ENV)' $(if $(FROM),--from '$(FROM)') $(if $(TABLE),--table '$(TABLE)') $(if $(FORM),--form '$(FORM)') $(if $(QUARANTINE),--quarantine '$(QUARANTINE)') $(if $(filter command%,$(origin WORKERS)),--workers '$(WORKERS)') $(if $(DRY_RUN),--dry-run) $(if $(RESTART),--restart) $(if $(JSON),--json)
 
 export: .venv/run ## Write profiles back to JSON files, or any table's items: ENV=<name> TO=<folder> [TABLE=<system>.<table>] [FORM=records|items] [WORKERS=4] [RESTART=1] [JSON=1]
-	@$(RUN).export --env '$(ENV)' --to '$(TO)' $(if $(TABLE),--table '$(TABLE)') $(if $(FORM),--form '$(FORM)') $(if $(filter command%,$(origin WORKERS)),--workers '$(WORKERS)') $(if $(RESTART),--restart) $(if $(JSON),--json)
+	@$(RUN).export --env '$(ENV)' $(if $(TO),--to '$(TO)') $(if $(TABLE),--table '$(TABLE)') $(if $(FORM),--form '$(FORM)') $(if $(filter command%,$(origin WORKERS)),--workers '$(WORKERS)') $(if $(RESTART),--restart) $(if $(JSON),--json)
 
 destroy: .venv/run ## Destroy the stack, after asking for its name: ENV=<name> [CONFIRM=<name>] [JSON=1]
 	@$(RUN).destroy --env '$(ENV)' $(if $(CONFIRM),--confirm '$(CONFIRM)') $(if $(JSON),--json)

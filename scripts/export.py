@@ -26,7 +26,7 @@ from scripts.migration.extents import SUFFIXES, extents
 from scripts.migration.meter import Meter
 from scripts.migration.proof import Checksum, Side
 from scripts.migration.records import Kind, decoded
-from scripts.migration.state import State
+from scripts.migration.state import State, disk_errors
 from scripts.migration.tables import PROFILES, Table
 
 STATE = "state.sqlite"
@@ -41,7 +41,7 @@ class Page(NamedTuple):
 
 def main(
     env: Annotated[str, typer.Option(help="The environment.")],
-    to: Annotated[Path, typer.Option(help="The folder to write; it must be new, empty, or an earlier export.")],
+    to: Annotated[str, typer.Option(help="The folder to write; it must be new, empty, or an earlier export.")],
     table: Annotated[
         str, typer.Option(help="The table: <system>.<table>, or its own name; default: the profiles.")
     ] = PROFILES,
@@ -55,12 +55,14 @@ def main(
     """Write all records of a table to files, complete and compared, or not at all; resumable."""
     if form not in ("", RECORDS, ITEMS):
         raise CommandError(f"FORM={form} is no form.", f"Use FORM={RECORDS} or FORM={ITEMS}.")
-    began = time.monotonic()
-    with stack.exclusive(env):
+    if not to:
+        raise CommandError("an export needs a folder.", "Name one: TO=json_storage.")
+    target_folder, began = Path(to).resolve(), time.monotonic()
+    with stack.exclusive(env), disk_errors():
         opened = stack.open_stack(env)
         found = tables.find(opened, table)
         kind = kind_of(found, form, table)
-        _require_own(to, found)
+        _require_own(target_folder, found)
         folder = opened.environment.build_dir / "export" / f"{found.name}-{kind.form}"
         if restart:
             shutil.rmtree(folder, ignore_errors=True)
@@ -69,7 +71,7 @@ def main(
         try:
             _read(state, found, kind, target, Pace(workers))
             migration = layout.latest_migration(opened.environment.build_dir / "migration", target)
-            manifest = _write(state, to, kind, migration, {"environment": env, "target": target})
+            manifest = _write(state, target_folder, kind, migration, {"environment": env, "target": target})
         finally:
             state.close()
         # What was read is in the folder now; the next export reads anew.
@@ -125,9 +127,20 @@ def _read(state: ExportState, table: Table, kind: Kind, target: list[str], pace:
 
 def _write(state: ExportState, to: Path, kind: Kind, migration: Path | None, facts: dict[str, Any]) -> dict[str, Any]:
     """The files, compared with what was read; returns the manifest, which is in the folder, too."""
-    unfinished = to.absolute().with_name(f".{to.name}.unfinished")
+    unfinished = to.with_name(f".{to.name}.unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(parents=True)
+    try:
+        manifest = _written(state, unfinished, to, kind, migration, facts)
+        _put_in_place(unfinished, to)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+    return manifest
+
+
+def _written(
+    state: ExportState, unfinished: Path, to: Path, kind: Kind, migration: Path | None, facts: dict[str, Any]
+) -> dict[str, Any]:
     with step(f"write {to}") as progress:
         files = layout.Files(state, unfinished, Meter(progress, state.count()))
         if kind.form == ITEMS:
@@ -161,7 +174,6 @@ def _write(state: ExportState, to: Path, kind: Kind, migration: Path | None, fac
         **table._asdict(),
     }
     rendering.write(unfinished / export_manifest.FILE, rendering.json_text(manifest))
-    _put_in_place(unfinished, to)
     return manifest
 
 
@@ -196,7 +208,7 @@ def _records(folder: Path, kind: Kind) -> Iterator[Any]:
 
 def _put_in_place(unfinished: Path, to: Path) -> None:
     """The new folder in the place of an earlier one, if there is one."""
-    old = to.absolute().with_name(f".{to.name}.old")
+    old = to.with_name(f".{to.name}.old")
     shutil.rmtree(old, ignore_errors=True)
     if to.exists():
         to.rename(old)

@@ -27,7 +27,7 @@ from scripts.migration.profile_records import ProfileRecords
 from scripts.migration.proof import Proof, in_table, prove
 from scripts.migration.records import Kind
 from scripts.migration.source import Bad, Placed, Source, list_files
-from scripts.migration.state import KEPT, OTHER, PRESENT, REFUSED, REPLACED, SAME, WRITTEN, Row, State
+from scripts.migration.state import KEPT, OTHER, PRESENT, REFUSED, REPLACED, SAME, WRITTEN, Row, State, disk_errors
 from scripts.migration.tables import PROFILES, Table
 from scripts.migration.writing import Result, Writer, batches
 from scripts.stack import Stack
@@ -57,7 +57,7 @@ class Target(NamedTuple):
 
 def main(
     env: Annotated[str, typer.Option(help="The environment.")],
-    from_: Annotated[Path, typer.Option("--from", help="A folder of .json and .jsonl files, or one such file.")],
+    source: Annotated[str, typer.Option("--from", help="A folder of .json and .jsonl files, or one such file.")],
     table: Annotated[
         str, typer.Option(help="The table: <system>.<table>, or its own name; default: the profiles.")
     ] = PROFILES,
@@ -71,18 +71,19 @@ def main(
     json_output: Annotated[bool, typer.Option("--json", help="Print the manifest as JSON.")] = False,
 ) -> None:
     """Write records from files into a table, unless something newer or other is there; resumable, and proved."""
-    if not from_.exists():
-        raise CommandError(f"there is no {from_}.", "Name a folder or a file: FROM=json_storage.")
+    root = Path(source)
+    if not source or not root.exists():
+        raise CommandError(f"there is no folder or file {source!r}.", "Name one: FROM=json_storage.")
     if form not in ("", RECORDS, ITEMS):
         raise CommandError(f"FORM={form} is no form.", f"Use FORM={RECORDS} or FORM={ITEMS}.")
-    with stack.exclusive(env):
-        folder = folder_of(environments.load(env).build_dir, table, from_)
+    with stack.exclusive(env), disk_errors():
+        folder = folder_of(environments.load(env).build_dir, table, root)
         if restart:
             for leftover in folder.glob(f"{STATE}*"):
                 leftover.unlink()
-        migration = Migration(env, from_, folder, quarantine or folder / QUARANTINE)
+        migration = Migration(env, root, folder, quarantine or folder / QUARANTINE)
         try:
-            form = form or form_of(from_)
+            form = form or form_of(root)
             if dry_run and table == PROFILES and form in ("", RECORDS):
                 kind: Kind = ProfileRecords()  # its rules need no table, and nobody to sign in
             else:

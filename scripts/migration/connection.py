@@ -2,6 +2,7 @@
 
 import os
 import threading
+import urllib.request
 from typing import Any
 
 import boto3
@@ -10,6 +11,7 @@ from common.credentials import Credentials, CredentialSource
 from common.dynamodb import DynamoDB
 from common.dynamodb_client import DynamoDBClient
 from scripts import aws
+from scripts.console import CommandError
 
 # A whole page of a busy server, not an answer that a caller waits for
 READ_SECONDS = 60.0
@@ -35,12 +37,24 @@ class _OperatorsClient(DynamoDBClient):
         self._credentials = credentials
 
 
+def require_no_proxy(url: str) -> None:
+    """boto3 would use it, and this client can't: better told than tried in vain."""
+    scheme, _, rest = url.partition("://")
+    host = rest.partition("/")[0]
+    if scheme == "https" and scheme in urllib.request.getproxies() and not urllib.request.proxy_bypass(host):
+        raise CommandError(
+            f"HTTPS_PROXY is set, through which records are not sent: the way to {host} must be direct.",
+            f"Where it is, say so: NO_PROXY={host.partition(':')[0]}.",
+        )
+
+
 class Connections:
     """Clients of the environment that `aws.use` chose: `client()` gives the calling thread's own."""
 
     def __init__(self) -> None:
         meta = aws.client("dynamodb").meta
         self.region, self._endpoint = meta.region_name, meta.endpoint_url
+        require_no_proxy(self._endpoint)
         self._credentials = _OperatorsCredentials(boto3.Session().get_credentials())
         self._own = threading.local()
         if bundle := os.environ.get("AWS_CA_BUNDLE"):

@@ -8,8 +8,11 @@ import json
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from scripts.console import EXIT_FAILED, CommandError
 
 # What becomes of a record. WRITTEN: by us; PRESENT: it was there; REPLACED: an older one was; KEPT: a newer or other
 # one is there, and stays; SAME: another record of the source is equal; OTHER: … has its key; REFUSED: by DynamoDB.
@@ -34,6 +37,19 @@ CREATE TABLE IF NOT EXISTS bad (
 );
 """
 _ROWS = 1000
+
+
+@contextmanager
+def disk_errors() -> Iterator[None]:
+    """Tells in one line that a file can't be read or written."""
+    try:
+        yield
+    except (OSError, sqlite3.Error) as error:
+        raise CommandError(
+            f"a file can't be read or written: {error}.",
+            "Is the disk full, or may nobody do so? Then run this again: it goes on from here.",
+            EXIT_FAILED,
+        ) from error
 
 
 class Row(NamedTuple):

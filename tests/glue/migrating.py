@@ -75,7 +75,7 @@ class Place:
 
     def migrate(self, source: Path, **options: Any) -> dict[str, Any]:
         """The manifest of a migration that passed."""
-        migrate.main(env=ENV, from_=source, **{"quarantine": None, "dry_run": False, **_OPTIONS, **options})
+        migrate.main(env=ENV, source=str(source), **{"quarantine": None, "dry_run": False, **_OPTIONS, **options})
         return self.manifest(source, **options)
 
     def refused(self, source: Path, **options: Any) -> tuple[dict[str, Any], CommandError]:
@@ -90,7 +90,7 @@ class Place:
         return manifest
 
     def export(self, to: Path, **options: Any) -> dict[str, Any]:
-        export.main(env=ENV, to=to, **{**_OPTIONS, **options})
+        export.main(env=ENV, to=str(to), **{**_OPTIONS, **options})
         found: dict[str, Any] = json.loads((to / "export.manifest").read_text())
         return found
 

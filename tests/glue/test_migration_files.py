@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scripts.console import Progress
+from scripts.console import CommandError, Progress
 from scripts.migration import extents as reading
+from scripts.migration.connection import require_no_proxy
 from scripts.migration.extents import extents
 from scripts.migration.meter import Meter
 from scripts.migration.profile_records import ProfileRecords
@@ -169,3 +170,12 @@ def test_ids_are_the_same_wherever_a_record_stands() -> None:
     assert one.key == other.key
     assert len(one.key) == 32
     assert kind.record({"name": "m"}).key != one.key
+
+
+def test_a_proxy_on_the_way_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example.com:3128")
+    with pytest.raises(CommandError, match="must be direct"):
+        require_no_proxy("https://dynamodb.eu-north-1.amazonaws.com")
+    require_no_proxy("http://127.0.0.1:4566")
+    monkeypatch.setenv("NO_PROXY", ".amazonaws.com")
+    require_no_proxy("https://dynamodb.eu-north-1.amazonaws.com")
