@@ -33,13 +33,14 @@ from scripts.diagnosis import (
     tables,
 )
 from scripts.diagnosis.examined import Examined
-from scripts.diagnosis.findings import ERROR, SEVERITIES, Finding, finding, in_order
+from scripts.diagnosis.findings import ERROR, RESTORE, SEVERITIES, Finding, finding, in_order
 from scripts.diagnosis.refusals import Refusal
 from scripts.environments import Environment
 from scripts.rollback_marks import Marks
 
 AT_ONCE = 8
 T = TypeVar("T")
+_LONGEST = 300
 _COLOURS = {"error": "red", "warning": "yellow", "info": "cyan"}
 _EVERYTHING = "tables, functions, permissions, API, logs, throttles, hot keys, alarms"
 
@@ -116,7 +117,8 @@ def _examine(environment: Environment, since: timedelta, only: str) -> Report:
             found += part
             refused |= denied
     found += refusals.told(environment, caller.arn, refused)
-    return Report(environment, caller.account_id, began, since, in_order(_once(found)), [], len(checks) + 2)
+    findings = in_order(_restored_first(_once(found)))
+    return Report(environment, caller.account_id, began, since, findings, [], len(checks) + 2)
 
 
 def _checks(subject: Examined) -> Iterator[Check]:
@@ -182,6 +184,8 @@ def _attempt(name: str, action: Callable[[], T], refused: set[Refusal]) -> tuple
         return [_could_not_look(name, error)], None
     except (BotoCoreError, ResponseParserError, CommandError) as error:
         return [_could_not_look(name, error)], None
+    except (LookupError, TypeError, ValueError, AttributeError) as error:  # an answer of a shape that nobody expected
+        return [_could_not_look(name, error)], None
 
 
 def _once(found: list[Finding]) -> list[Finding]:
@@ -197,6 +201,13 @@ def _once(found: list[Finding]) -> list[Finding]:
     return [one for one in found if one.code != "could-not-look" or not one.evidence] + merged
 
 
+def _restored_first(found: list[Finding]) -> list[Finding]:
+    """A missing table that can be restored is the cause of what its systems log of it, and has one fix."""
+    restores = [one for one in found if one.code == "table-missing" and RESTORE in one.fix]
+    fixes = {system: one.fix for one in restores for system in one.system.split(", ")}
+    return [one._replace(fix=fixes.get(one.system, one.fix)) if one.code == "table-not-found" else one for one in found]
+
+
 def _could_not_look(name: str, error: Exception) -> Finding:
     return finding(
         "could-not-look",
@@ -204,7 +215,7 @@ def _could_not_look(name: str, error: Exception) -> Finding:
         f"{name} could not be looked at",
         "the service refused or did not answer; what it would have shown is not known",
         "curl -sS https://health.aws.amazon.com/public/currentevents",
-        evidence=one_line(str(error))[:500],
+        evidence=one_line(str(error) if isinstance(error, ClientError | BotoCoreError) else repr(error))[:500],
     )
 
 
@@ -233,6 +244,8 @@ def show_finding(found: Finding) -> None:
     colour = _COLOURS[found.severity]
     out.print(f"[{colour}]{found.severity}[/{colour}] {escape(found.system)}: {escape(found.what)}")
     out.print(f"  cause  {found.cause}", markup=False)
+    if found.evidence:
+        out.print(f"  seen   {one_line(found.evidence)[:_LONGEST]}", markup=False)
     out.print(f"  fix    {found.fix}\n", markup=False)
 
 

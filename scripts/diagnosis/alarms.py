@@ -70,14 +70,29 @@ def _state(examined: Examined, alarm: dict[str, Any]) -> Iterator[Finding]:
         return
     since = alarm.get("StateTransitionedTimestamp") or alarm.get("StateUpdatedTimestamp")
     name = alarm["AlarmName"]
-    history = f"cloudwatch describe-alarm-history --alarm-name {name} --max-records 5"
     yield finding(
         "alarm-in-alarm",
         name,
         f"alarm {name} is on" + (f" since {since:%Y-%m-%d %H:%M} UTC" if since else ""),
         alarm.get("AlarmDescription") or "it has no description",
-        fixes.aws(examined.environment, history),
+        _remedy(examined, alarm),
         evidence=alarm.get("StateReason", ""),
+    )
+
+
+def _remedy(examined: Examined, alarm: dict[str, Any]) -> str:
+    """By what it watches: the function's log, more capacity, or else the alarm's own history."""
+    metric, environment = alarm.get("MetricName", ""), examined.environment
+    dimensions = {one["Name"]: one["Value"] for one in alarm.get("Dimensions", ())}
+    systems = [
+        system for system, made in examined.systems.items() if made["function_name"] == dimensions.get("FunctionName")
+    ]
+    if systems and metric in ("Errors", "Duration", "DeadLetterErrors"):
+        return f"{fixes.make(environment, 'logs')} SYSTEM={systems[0]} SINCE=1h FOLLOW=0"
+    if "Throttle" in metric or metric.startswith("Consumed") or "Concurren" in metric:
+        return fixes.edit_and_apply(environment)
+    return fixes.aws(
+        environment, f"cloudwatch describe-alarm-history --alarm-name {alarm['AlarmName']} --max-records 5"
     )
 
 

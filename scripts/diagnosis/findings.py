@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 ERROR, WARNING, INFO = "error", "warning", "info"
 SEVERITIES = (ERROR, WARNING, INFO)  # the worst first
+RESTORE = "restore-table-from-backup"
 STACK = "stack"  # the system of what concerns all
 
 # Severity, and what it means in a few words (docs/doctor.md shows them).
@@ -126,6 +127,17 @@ def finding(
 
 
 def in_order(findings: list[Finding]) -> list[Finding]:
-    """The worst first; the stack as a whole before its systems; each thing once."""
+    """The worst first; the stack as a whole before its systems; each thing once.
+
+    Before all: tables to restore, since any apply before that makes empty ones.
+    """
     unique = dict.fromkeys(findings)
-    return sorted(unique, key=lambda one: (SEVERITIES.index(one.severity), one.system != STACK, one.system))
+    return sorted(
+        unique,
+        key=lambda one: (
+            SEVERITIES.index(one.severity),
+            RESTORE not in one.fix,
+            one.system != STACK,
+            one.system,
+        ),
+    )

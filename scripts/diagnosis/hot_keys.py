@@ -11,7 +11,7 @@ from typing import Any
 from scripts import aws
 from scripts.diagnosis import fixes
 from scripts.diagnosis.examined import Examined
-from scripts.diagnosis.findings import Finding, finding
+from scripts.diagnosis.findings import STACK, Finding, finding
 
 PARTITION_UNITS_A_MINUTE = 3000 * 60
 NEAR_THE_END = 0.5
@@ -85,7 +85,14 @@ def _accessed(examined: Examined, system: str, place: str, name: str, report: di
                 "a partition bears 3,000 reads or 1,000 writes a second: beyond, requests for this key are throttled "
                 "whatever the table's capacity. Whoever asks that often may keep answers for a while, or "
                 "spread the key",
-                f"{fixes.make(examined.environment, 'logs')} SYSTEM={system.split(', ')[0]} SINCE=10m FOLLOW=0",
+                _who_asks(examined, system, name),
                 system=system,
                 severity="" if near >= NEAR_THE_END else "info",
             )
+
+
+def _who_asks(examined: Examined, system: str, name: str) -> str:
+    """The requests themselves, where there is a function that logs them."""
+    if system == STACK:
+        return fixes.aws(examined.environment, f"dynamodb describe-contributor-insights --table-name {name}")
+    return f"{fixes.make(examined.environment, 'logs')} SYSTEM={system.split(', ')[0]} SINCE=10m FOLLOW=0"

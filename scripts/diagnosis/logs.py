@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 from scripts import execution_logs
 from scripts.diagnosis import fixes, symptoms
 from scripts.diagnosis.examined import Examined
-from scripts.diagnosis.findings import Finding, finding
+from scripts.diagnosis.findings import STACK, Finding, finding
 from scripts.verification import ROUNDS, percentile
 
 MOST_LINES, MOST_SECONDS = 100_000, 60.0
@@ -60,7 +60,7 @@ def look(examined: Examined, system: str) -> Iterator[Finding]:
         )
         return
     yield from _not_whole(examined, system, group, since)
-    yield from errors(examined, system, made["function_name"], events)
+    yield from errors(examined, system, made["function_name"], group, events)
     reports = execution_logs.reports(events)
     answered = list(requests(events))
     yield from not_persisting(examined, system, answered)
@@ -86,7 +86,9 @@ def _not_whole(examined: Examined, system: str, group: str, since: int) -> Itera
         )
 
 
-def errors(examined: Examined, system: str, subject: str, events: Iterable[dict[str, Any]]) -> Iterator[Finding]:
+def errors(
+    examined: Examined, system: str, subject: str, log_group: str, events: Iterable[dict[str, Any]]
+) -> Iterator[Finding]:
     """One finding for each cause, with how often and when."""
     groups: dict[tuple[str, str], Group] = {}
     for event in events:
@@ -94,14 +96,14 @@ def errors(examined: Examined, system: str, subject: str, events: Iterable[dict[
         if text is None:
             continue
         found = symptoms.recognise(text, examined.environment, system=system, subject=subject) or symptoms.unknown(
-            text, examined.environment, system=system, subject=subject
+            text, examined.environment, system=system, subject=subject, log_group=log_group
         )
         key, at = (found.code, found.what), event["timestamp"]
         before = groups.get(key) or Group(found, 0, at, at)
         # the first one's text stays as the evidence
         groups[key] = Group(before.finding, before.times + 1, min(before.first, at), max(before.last, at))
     for group in sorted(groups.values(), key=lambda each: -each.times):
-        times = f"{_time(group.last)}" if group.times == 1 else f"{_time(group.first)} to {_time(group.last)}"
+        times = " to ".join(dict.fromkeys((_time(group.first), _time(group.last))))
         yield group.finding._replace(what=f"{_often(group.times)} in the log ({times} UTC): {group.finding.what}")
 
 
@@ -247,7 +249,7 @@ def access(examined: Examined) -> Iterator[Finding]:
         for at, entry in entries
         if entry.get("integrationError") not in (None, "", "-") and str(entry.get("status", "")).startswith("5")
     ]
-    yield from errors(examined, "stack", stated["id"], failed)
+    yield from errors(examined, STACK, stated["id"], groups[0], failed)
 
 
 def _by_function(entry: dict[str, Any]) -> bool:

@@ -193,7 +193,13 @@ def _dry_call(examined: Examined, system: str) -> Iterator[Finding]:
         errors = [error for line in tail if (error := execution_logs.error_message(line, longest=2000))]
         text = "\n".join(errors) or json.dumps(body)
         yield symptoms.recognise(text, examined.environment, system=system, subject=made["function_name"]) or (
-            symptoms.unknown(text, examined.environment, system=system, subject=made["function_name"])
+            symptoms.unknown(
+                text,
+                examined.environment,
+                system=system,
+                subject=made["function_name"],
+                log_group=made["log_group_name"],
+            )
         )
 
 

@@ -310,14 +310,15 @@ def recognise(text: str, environment: Environment, *, system: str = STACK, subje
     return None
 
 
-def unknown(text: str, environment: Environment, *, system: str, subject: str) -> Finding:
+def unknown(text: str, environment: Environment, *, system: str, subject: str, log_group: str) -> Finding:
     """An error without a name: the log around it is what there is."""
+    own = f"{fixes.make(environment, 'logs')} SYSTEM={system} SINCE=1h FOLLOW=0"
     return finding(
         "unknown-error",
         subject,
         normal(text)[:160],
         "none of the causes that are known; the lines around it in the log may tell",
-        f"{fixes.make(environment, 'logs')} SYSTEM={system} SINCE=1h FOLLOW=0",
+        own if system != STACK else fixes.aws(environment, f"logs tail {log_group} --since 1h"),
         system=system,
         evidence=text.strip()[:1000],
     )

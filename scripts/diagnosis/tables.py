@@ -14,7 +14,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from scripts import aws, declared_tables
 from scripts.diagnosis import applied, fixes
 from scripts.diagnosis.examined import Examined
-from scripts.diagnosis.findings import Finding, finding
+from scripts.diagnosis.findings import RESTORE, Finding, finding
 from scripts.environments import Environment
 
 _USABLE = ("ACTIVE", "UPDATING")
@@ -106,15 +106,16 @@ def _missing(examined: Examined, system: str, name: str) -> Finding:
     if backup:
         restore = fixes.aws(
             environment,
-            f"dynamodb restore-table-from-backup --target-table-name {name} --backup-arn {shlex.quote(backup)}",
+            f"dynamodb {RESTORE} --target-table-name {name} --backup-arn {shlex.quote(backup)}",
         )
         wait = fixes.aws(environment, f"dynamodb wait table-exists --table-name {name}")
         return finding(
             "table-missing",
             name,
             f"table {name} is not in {environment.region}, nor in any other region",
-            "somebody deleted it; DynamoDB has kept a backup, which an apply alone would not use",
-            f"{restore} && {wait} && {fixes.apply(environment)}",
+            "somebody deleted it; DynamoDB has kept a backup. Restore it before any apply, which would make an empty "
+            f"table; afterwards `{fixes.apply(environment)}` sets what a restore drops",
+            f"{restore} && {wait}",
             system=system,
         )
     return finding(

@@ -31,6 +31,22 @@ def test_a_healthy_stack_has_no_findings(stack: Diagnosed, capsys: pytest.Captur
     assert "nothing is wrong" in capsys.readouterr().out
 
 
+def test_where_every_system_is_off_nothing_is_wrong(stack: Diagnosed) -> None:
+    state = stack.state()
+    state["outputs"]["verification"]["value"] |= {"systems": {}, "api": None}
+    state["outputs"]["systems"]["value"] = {}
+    stack.apply({**state, "resources": []})
+    assert stack.examine().findings == []
+
+
+def test_a_state_of_an_older_version_is_looked_at_as_far_as_it_goes(stack: Diagnosed) -> None:
+    state = stack.state()
+    del state["outputs"]["verification"]["value"]["budgets"]
+    stack.apply(state)
+    stack.client("cloudwatch").delete_alarms(AlarmNames=[f"{stack.name}-errors"])
+    assert stack.found().keys() == {"could-not-look", "alarm-missing"}
+
+
 def test_a_look_changes_nothing(stack: Diagnosed, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every call that it makes, by its name."""
     called: set[str] = set()

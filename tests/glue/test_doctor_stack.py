@@ -34,7 +34,13 @@ def test_a_table_is_gone_of_which_there_is_a_backup(stack: Diagnosed) -> None:
     found = stack.only("table-missing")
     assert found.fix.startswith("aws dynamodb restore-table-from-backup ")
     assert backup in found.fix
-    assert found.fix.endswith(APPLY)
+    assert found.fix.endswith(f" && aws dynamodb wait table-exists --table-name {stack.table} --region {REGION}")
+    assert APPLY in found.cause
+    stack.client("cloudwatch").delete_alarms(AlarmNames=[f"{stack.name}-errors"])
+    stack.logged({"level": "ERROR", "error": f"Requested resource not found: Table: {stack.table} not found"})
+    first, *others = stack.examine().findings
+    assert first == found, "before what an apply mends: that would make an empty table"
+    assert {each.code: each.fix for each in others} == {"table-not-found": found.fix, "alarm-missing": APPLY}
     dynamodb.delete_backup(BackupArn=backup)
 
 
