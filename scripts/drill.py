@@ -61,8 +61,8 @@ class Drill(NamedTuple):
 
     @property
     def about_units(self) -> float:
-        """Both readings of the source, or one of the copy: about twice and once this."""
-        return max(self.about_items / 2, self.about_bytes / _UNIT_BYTES, 1.0)
+        """Of one reading of the table or its copy."""
+        return max(self.about_bytes / _UNIT_BYTES, 1.0)
 
 
 class Found(NamedTuple):
