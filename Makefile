@@ -49,8 +49,8 @@ apply: .venv/run ## Apply the sealed plan, or a fresh one: ENV=<name> [BUNDLE=fi
 verify: .venv/run ## Prove what is applied: ENV=<name> [SYSTEM=…] [JUNIT=file] [JSON=1]
 	@$(RUN).verify --env '$(ENV)' $(if $(SYSTEM),--system '$(SYSTEM)') $(if $(JUNIT),--junit '$(JUNIT)') $(if $(JSON),--json)
 
-report: .venv/run ## Write a page about an environment, for people: ENV=<name> [OUTPUT=file] [HISTORY=folder] [JSON=1]
-	@$(RUN).report --env '$(ENV)' $(if $(OUTPUT),--output '$(OUTPUT)') $(if $(HISTORY),--history '$(HISTORY)') $(if $(JSON),--json)
+report: .venv/run ## Write a page about an environment, for people: ENV=<name> [OUTPUT=file] [HISTORY=folder] [SINCE=7d] [JSON=1]
+	@$(RUN).report --env '$(ENV)' $(if $(SINCE),--since '$(SINCE)') $(if $(OUTPUT),--output '$(OUTPUT)') $(if $(HISTORY),--history '$(HISTORY)') $(if $(JSON),--json)
 
 env: .venv/run ## Render the .env of applications that use the stack: ENV=<name> [SYSTEM=…] [OUTPUT=file] [FORCE=1]
 	@$(RUN).env --env '$(ENV)' $(if $(SYSTEM),--system '$(SYSTEM)') $(if $(OUTPUT),--output '$(OUTPUT)') $(if $(FORCE),--force)

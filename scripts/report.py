@@ -1,7 +1,7 @@
 """Writes a page about an environment for people to look at: `python -m scripts.report --env NAME`.
 
-What is on disk (verifications, the last cost report) is shown whatever happens; what is read from the account (tables,
-alarms) as far as it can be. The page needs nothing but itself.
+What is on disk (verifications) is shown whatever happens; what is read from the account (costs, tables, alarms) as far
+as it can be. The page needs nothing but itself.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -18,10 +18,14 @@ from rich.table import Table
 from scripts import (
     applied_state,
     aws,
+    consumption,
+    cost_model,
     declared_tables,
+    durations,
     environments,
     latency_charts,
     paths,
+    price_list,
     rendering,
     table_policy,
     verification_history,
@@ -38,6 +42,8 @@ SHOWN_RUNS = 40
 SHOWN_RELEASES = 12
 _ALARM_BATCH = 100  # names that CloudWatch takes at once
 _ALARM_ORDER = ("ALARM", "MISSING", "INSUFFICIENT_DATA", "OK")
+# What a cost is for, in words; others are called as they are.
+_COST_KINDS = {"recovery": "PITR", "function": "Lambda", "api": "API"}
 # The samples of which check show what, and the budget that it is held against.
 _KINDS = {
     "warm": ("warm queries", "query_milliseconds", "query_milliseconds"),
@@ -71,6 +77,35 @@ class Latency(NamedTuple):
     chart: Chart
 
 
+class SystemCost(NamedTuple):
+    """US dollars a month of one system, by what they are for."""
+
+    system: str
+    kinds: dict[str, float]
+    calls: float
+    million_calls: float | None  # None without calls
+
+    @property
+    def month(self) -> float:
+        return sum(self.kinds.values())
+
+
+class Costs(NamedTuple):
+    title: str
+    source: str  # of the prices
+    kinds: list[str]
+    systems: list[SystemCost]
+    notes: list[str]
+
+    @property
+    def total(self) -> float:
+        return sum(one.month for one in self.systems)
+
+    @property
+    def highest(self) -> float:
+        return max((one.month for one in self.systems), default=0.0)
+
+
 class Report(NamedTuple):
     environment: str
     region: str
@@ -78,6 +113,7 @@ class Report(NamedTuple):
     made_at: str
     runs: list[Verification]
     latencies: list[Latency]
+    costs: Costs | None
     tables: list[TableRow] | None
     alarms: list[Alarm] | None
     missing: list[str]
@@ -111,6 +147,14 @@ class Report(NamedTuple):
                 }
                 for one in self.latencies
             ],
+            "costs": self.costs
+            and {
+                "month_usd": self.costs.total,
+                "systems": {
+                    one.system: {"month_usd": one.month, "calls": one.calls, "million_calls_usd": one.million_calls}
+                    for one in self.costs.systems
+                },
+            },
             "tables": self.tables
             and [
                 {
@@ -126,19 +170,19 @@ class Report(NamedTuple):
         }
 
 
-def gather(environment: Environment, folders: Iterable[Path], progress: Progress) -> Report:
+def gather(environment: Environment, folders: Iterable[Path], since: str, progress: Progress) -> Report:
     """Reads all that the page tells, and notes what could not be read."""
     made_at = _utc(datetime.now(UTC))
     runs = verification_history.read(environment.name, folders)
-    account_id, tables, alarms = "", None, None
+    account_id, costs, tables, alarms = "", None, None, None
     missing: list[str] = []
     applied: AppliedState | None = None
-    with _noting("tables and alarms", missing):
+    with _noting("costs, tables and alarms", missing):
         aws.use(environment)
         account_id = aws.account_id(environment)
         applied = applied_state.read(environments.state_bucket(environment, account_id), environment.state_key)
     if applied and not applied.verification:
-        missing.append(f"tables and alarms: nothing is applied. Run `make apply ENV={environment.name}` first.")
+        missing.append(f"costs, tables and alarms: nothing is applied. Run `make apply ENV={environment.name}` first.")
     elif applied:
         progress.update("alarms")
         with _noting("alarms", missing):
@@ -146,6 +190,9 @@ def gather(environment: Environment, folders: Iterable[Path], progress: Progress
         progress.update("tables")
         with _noting("tables", missing):
             tables = read_tables(applied, alarms)
+        progress.update("costs")
+        with _noting("costs", missing):
+            costs = read_costs(environment.region, applied, since, progress)
     return Report(
         environment=environment.name,
         region=environment.region,
@@ -153,6 +200,7 @@ def gather(environment: Environment, folders: Iterable[Path], progress: Progress
         made_at=made_at,
         runs=runs[-SHOWN_RUNS:],
         latencies=latencies(runs),
+        costs=costs,
         tables=tables,
         alarms=alarms,
         missing=missing,
@@ -295,6 +343,33 @@ def read_tables(applied: AppliedState, alarms: Sequence[Alarm] | None) -> list[T
         return list(pool.map(row, [*sorted(declared), *sorted(extra)]))
 
 
+# --- costs ---------------------------------------------------------------------------------------------------------
+
+
+def read_costs(region: str, applied: AppliedState, since: str, progress: Progress) -> Costs:
+    """What the stack used in that time costs a month, by system."""
+    prices = price_list.load(region)
+    use, notes = consumption.of_stack(applied.instances, consumption.window(durations.seconds(since)), prices, progress)
+    found = cost_model.cost(use, prices)
+    systems = [
+        SystemCost(
+            system,
+            {_COST_KINDS.get(kind, kind): amount for kind, amount in kinds.items() if amount},
+            found.calls.get(system, 0.0),
+            found.million_calls(system),
+        )
+        for system, kinds in found.by_system.items()
+    ]
+    shown = [_COST_KINDS.get(kind, kind) for kind in cost_model.KINDS]
+    return Costs(
+        title=f"What was used in the last {since}, as a month of it",
+        source=prices.source(),
+        kinds=[kind for kind in shown if any(kind in one.kinds for one in systems)],
+        systems=systems,
+        notes=[*notes, prices.next_step()] if prices.next_step() else notes,
+    )
+
+
 # --- alarms --------------------------------------------------------------------------------------------------------
 
 
@@ -371,6 +446,8 @@ def summary(report: Report) -> list[tuple[str, str]]:
     rows.append(
         ("latencies", f"{len(report.latencies)} pictures, {len(releases)} releases" if releases else "none measured")
     )
+    if report.costs is not None:
+        rows.append(("cost", f"{report.costs.total:,.2f} USD a month"))
     if report.tables is not None:
         worst = [row.verdict for row in report.tables]
         rows.append(
@@ -386,16 +463,20 @@ def main(
     env: Annotated[str, typer.Option(help="The environment to report on.")],
     output: Annotated[Path | None, typer.Option(help="Write the page here; else to the build folder.")] = None,
     history: Annotated[Path | None, typer.Option(help="A folder with verifications.jsonl from elsewhere.")] = None,
+    since: Annotated[str, typer.Option(help="The time whose use is the cost: 24h, 7d, 30d.")] = "7d",
     json_output: Annotated[bool, typer.Option("--json", help="Print what the page tells as JSON.")] = False,
 ) -> None:
     """Write one HTML file about an environment: verifications, latencies, costs, tables, alarms. Changes nothing."""
     environment = environments.load(env)
     if history is not None and not history.is_dir():
         raise CommandError(f"there is no folder {history}.", "Name one that holds verifications.jsonl files.")
+    consumption.window(durations.seconds(since))  # a wrong one is told before anything is read
     target = output or environment.build_dir / "report.html"
+    if target.is_dir():
+        raise CommandError(f"{target} is a folder.", "Name a file by OUTPUT.")
     folders = [environment.build_dir, *([history] if history else [])]
     with step(f"report on {env}") as progress:
-        report = gather(environment, folders, progress)
+        report = gather(environment, folders, since, progress)
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             rendering.write(target, html(report))

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from scripts import report
-from scripts.report import Alarm, Report, TableRow
+from scripts import build_lambdas, report
+from scripts.report import Alarm, Costs, Report, SystemCost, TableRow
 from scripts.table_policy import POLICY, Cell
 from tests.browser.conftest import OpenPage
 from tests.browser.screenshots import assert_fits, assert_legible, keep
@@ -46,6 +46,17 @@ def made_up(tmp_path_factory: pytest.TempPathFactory) -> Path:
             made_at="2026-11-28T12:00:00Z",
             runs=runs,
             latencies=report.latencies(runs),
+            costs=Costs(
+                "What was used in the last 7d, as a month of it",
+                "list prices of eu-north-1, 2026-11-01",
+                ["reads", "writes", "provisioned", "storage", "Lambda", "API", "fixed"],
+                [
+                    SystemCost("agent_registry", {"reads": 3.1, "writes": 1.2, "Lambda": 0.9, "API": 1.0}, 1e6, 6.2),
+                    SystemCost("pet_store", {"provisioned": 12.5, "storage": 0.001, "fixed": 4.2}, 0, None),
+                    SystemCost(HOSTILE, {"fixed": 0.001}, 12, 83.0),
+                ],
+                [HOSTILE],
+            ),
             tables=[
                 TableRow("AgentRegistry", ["agent_registry"], cells, "wrong"),
                 TableRow(HOSTILE, [], cells, "wrong"),
@@ -70,7 +81,7 @@ def open_all(page: Page) -> None:
 def test_it_is_readable(made_up: Path, open_page: OpenPage, viewport: str, dark: bool) -> None:
     page = open_page(made_up.as_uri(), viewport, dark=dark)
     expect(page.get_by_role("heading", level=1)).to_have_text("staging failed its last verification.")
-    for heading in ("Verifications", "Latencies over releases", "Tables against policy", "Alarms"):
+    for heading in ("Verifications", "Latencies over releases", "Cost by system", "Tables against policy", "Alarms"):
         expect(page.get_by_role("heading", level=2, name=heading)).to_be_visible()
     keep(page, f"report.made_up.{viewport}.{'dark' if dark else 'light'}", whole=True)
     open_all(page)
@@ -115,6 +126,8 @@ def test_the_report_of_a_running_stack(running_stack: Checkout, open_page: OpenP
     systems = running_stack.client("lambda").list_functions()["Functions"]
     expect(page.locator("figure.warm")).to_have_count(len(systems))
     expect(page.locator("figure.cold")).to_have_count(len(systems))
+    costs = [page.locator(f".costs tbody th:text-is('{system}')").count() for system in build_lambdas.systems()]
+    assert costs == [1] * len(systems)
     tables = running_stack.client("dynamodb").list_tables()["TableNames"]
     listed = [name.split("\n")[0] for name in page.locator(".policy tbody th").all_inner_texts()]
     assert sorted(listed) == sorted(tables)

@@ -75,7 +75,7 @@ def state(deployed: Deployed, *, tables: dict[str, Any], alarms: list[str]) -> N
 
 def made(*folders: Path) -> Report:
     environment = report.environments.load("staging")
-    return report.gather(environment, [environment.build_dir, *folders], Progress("report"))
+    return report.gather(environment, [environment.build_dir, *folders], "7d", Progress("report"))
 
 
 def run(**options: Any) -> None:
@@ -167,7 +167,7 @@ def test_without_the_account_it_tells_what_is_on_disk(deployed: Deployed, monkey
     made_up_history.write(paths.BUILD / "staging", [verification(1)])
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     found = made()
-    assert (found.tables, found.alarms, len(found.latencies)) == (None, None, 2)
+    assert (found.costs, found.tables, found.alarms, len(found.latencies)) == (None, None, None, 2)
     assert "AWS can't be reached" in found.missing[0]
     assert "Not in this report" in report.html(found)
 
@@ -205,6 +205,14 @@ def test_before_anything_is_applied_or_verified(deployed: Deployed) -> None:
     assert "was never verified from here" in report.html(found)
 
 
+def test_a_stack_without_systems_has_nothing_to_tell(deployed: Deployed) -> None:
+    state(deployed, tables={}, alarms=[])
+    found = made()
+    assert (found.tables, found.alarms, found.missing) == ([], [], [])
+    page = report.html(found)
+    assert "The stack has none" in page
+
+
 def test_everything_is_text_and_nothing_is_loaded(orders: Deployed) -> None:
     bad = '"><script>alert(1)</script><img src=x onerror=alert(2)>'
     state(orders, tables={"orders": DECLARED, "bad": DECLARED | {"name": bad}}, alarms=[bad])
@@ -220,8 +228,11 @@ def test_everything_is_text_and_nothing_is_loaded(orders: Deployed) -> None:
     assert "@import" not in page
 
 
-@pytest.mark.parametrize("options", [{"output": Path("/proc/no/report.html")}, {"history": Path("/no/folder")}])
-def test_what_the_caller_must_mend_is_exit_2(deployed: Deployed, options: dict[str, Path]) -> None:
+@pytest.mark.parametrize(
+    "options",
+    [{"output": Path("/proc/no/report.html")}, {"output": Path("/")}, {"history": Path("/no/folder")}, {"since": "7w"}],
+)
+def test_what_the_caller_must_mend_is_exit_2(deployed: Deployed, options: dict[str, Any]) -> None:
     with pytest.raises(CommandError) as caught:
         run(**options)
     assert caught.value.exit_code == 2
