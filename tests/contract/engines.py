@@ -11,7 +11,7 @@ import threading
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 from unittest import mock
 
@@ -26,6 +26,7 @@ from common.dynamodb_client import DynamoDBClient
 from common.dynamodb_json import marshal_item
 from common.memory import MemoryDatabase
 from scripts import dynamodb_local
+from scripts.local_aws import dynamodb_tables
 from tests.ports import free_port
 
 REGION = "eu-north-1"
@@ -117,7 +118,9 @@ class Engine:
     def _empty(self, name: str, key: list[str]) -> bool:
         """False where that takes longer than a new table."""
         if self.name == "moto":
-            self._moto_tables[name].items.clear()
+            table = self._moto_tables[name]
+            for item in dynamodb_tables.items(table):
+                table.delete_item(item.hash_key, item.range_key)
             return True
         if self.name != "dynamodb_local":
             return False
@@ -185,6 +188,7 @@ def running(name: str) -> Iterator[Engine]:
     if name == "memory":
         yield Engine(name, None)
     elif name == "moto":
+        _at_a_size()
         server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
         server.start()
         try:
@@ -200,6 +204,13 @@ def running(name: str) -> Iterator[Engine]:
             yield Engine(name, url)
     else:
         yield Engine(name, os.environ["DYNAMODB_ENDPOINT"])
+
+
+@cache
+def _at_a_size() -> None:
+    """As in the embedded AWS: by itself, moto copies a table for each item of a transaction, which took longer than
+    a client waits where the table had ten thousand items and the machine other work."""
+    dynamodb_tables.install()
 
 
 @contextmanager
