@@ -1,4 +1,5 @@
 # Each variable in `expect_failures` is refused for one reason; all else in the run is right.
+# Nothing but variables: `make test` runs this file on the root without its resources, which would take minutes.
 
 mock_provider "aws" {
   source = "./tests/mocks"
@@ -210,4 +211,192 @@ run "a_function_that_was_not_built" {
   }
 
   expect_failures = [var.lambda_manifest]
+}
+
+run "path_without_a_slash" {
+  command = plan
+
+  variables {
+    parameter_path = "agents"
+  }
+
+  expect_failures = [var.parameter_path]
+}
+
+run "path_with_a_slash_at_the_end" {
+  command = plan
+
+  variables {
+    parameter_path = "/agents/"
+  }
+
+  expect_failures = [var.parameter_path]
+}
+
+run "path_with_a_space" {
+  command = plan
+
+  variables {
+    parameter_path = "/our agents"
+  }
+
+  expect_failures = [var.parameter_path]
+}
+
+run "path_deeper_than_ssm_goes" {
+  command = plan
+
+  variables {
+    parameter_path = "/a/b/c/d/e/f/g/h/i/j/k"
+  }
+
+  expect_failures = [var.parameter_path]
+}
+
+run "path_that_ssm_keeps_to_itself" {
+  command = plan
+
+  variables {
+    parameter_path = "/AWS/agents"
+  }
+
+  expect_failures = [var.parameter_path]
+}
+
+run "prefix_that_makes_such_a_path" {
+  command = plan
+
+  variables {
+    name_prefix = "ssm-agents"
+  }
+
+  expect_failures = [var.parameter_path]
+}
+
+run "two_keys_at_once" {
+  command = plan
+
+  variables {
+    table_encryption = { type = "CUSTOMER_MANAGED", kms_key_arn = "arn:aws:kms:eu-north-1:123456789012:key/1234", create_kms_key = {} }
+  }
+
+  expect_failures = [var.table_encryption]
+}
+
+run "a_key_that_nothing_uses" {
+  command = plan
+
+  variables {
+    table_encryption = { create_kms_key = {} }
+  }
+
+  expect_failures = [var.table_encryption]
+}
+
+run "an_excluded_table_that_is_none" {
+  command = plan
+
+  variables {
+    backup = { exclude = ["agent_registry.agent"] }
+  }
+
+  expect_failures = [var.backup]
+}
+
+run "an_endpoint_to_nothing" {
+  command = plan
+
+  variables {
+    systems               = []
+    dynamodb_vpc_endpoint = { vpc_id = "vpc-0a1b2c3d", route_table_ids = ["rtb-0a1b2c3d"] }
+  }
+
+  expect_failures = [var.dynamodb_vpc_endpoint]
+}
+
+# What is refused hides what depends on it: tables looks at index_migrations, and adopt_tables at extra_tables.
+
+run "names_that_nothing_has" {
+  command = plan
+
+  variables {
+    tables       = { "agent_registry.agent" = { deletion_protection = false } }
+    extra_tables = { Orders = { hash_key = { name = "id", type = "S" }, deletion_protecton = true } }
+  }
+
+  expect_failures = [var.tables, var.extra_tables]
+}
+
+run "indexes_and_tables_that_do_not_exist" {
+  command = plan
+
+  variables {
+    index_migrations = { "agent_registry.agents/ByJob" = { name = "ByJob2" } }
+    adopt_tables     = ["Order"]
+  }
+
+  expect_failures = [var.index_migrations, var.adopt_tables]
+}
+
+run "parts_of_tables_that_are_not_adopted" {
+  command = plan
+
+  variables {
+    adopt_table_parts = { AgentRegistry = { autoscaling = ["index CapabilityIndex capacity"] } }
+  }
+
+  expect_failures = [var.adopt_table_parts]
+}
+
+run "values_that_dynamodb_refuses" {
+  command = plan
+
+  variables {
+    tables       = { "agent_registry.agents" = { point_in_time_recovery_days = 36 } }
+    extra_tables = { AgentRegistry = { hash_key = { name = "id", type = "S" } } }
+  }
+
+  expect_failures = [var.tables, var.extra_tables]
+}
+
+run "values_that_mean_nothing" {
+  command = plan
+
+  variables {
+    tables       = { "agent_registry.agents" = { billing_mode = "FREE" } }
+    extra_tables = { Orders = { hash_key = { name = "id", type = "S" }, indexes = { ByDay = { hash = "day" } } } }
+  }
+
+  expect_failures = [var.tables, var.extra_tables]
+}
+
+run "a_key_that_is_missing" {
+  command = plan
+
+  variables {
+    tables       = { "agent_registry.agents" = { indexes = { ByOwner = { projection_type = "ALL" } } } }
+    extra_tables = { Orders = { range_key = { name = "id", type = "S" } } }
+  }
+
+  expect_failures = [var.tables, var.extra_tables]
+}
+
+run "a_stage_that_does_not_exist" {
+  command = plan
+
+  variables {
+    index_migrations = { "agent_registry.agents/CapabilityIndex" = { name = "CapabilityIndex2", stage = "half" } }
+  }
+
+  expect_failures = [var.index_migrations]
+}
+
+run "an_index_in_its_own_place" {
+  command = plan
+
+  variables {
+    index_migrations = { "agent_registry.agents/CapabilityIndex" = { name = "CapabilityIndex", stage = "add" } }
+  }
+
+  expect_failures = [var.index_migrations]
 }

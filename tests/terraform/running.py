@@ -142,6 +142,31 @@ def drop_backend(root: Path) -> None:
     versions.write_text(re.sub(r'  backend "s3" \{.*?\n  \}\n', "", versions.read_text(), flags=re.DOTALL))
 
 
+def keep_variables(root: Path) -> None:
+    """Leaves of a root its variables, and the locals that their validations look at.
+
+    What a variable refuses has nothing to do with the resources, whose graph Terraform builds anew in each run.
+    """
+    text = "".join(file.read_text() for file in sorted(root.glob("*.tf")))
+    blocks = re.findall(r"(?ms)^\w+[^\n]*\{\n.*?^\}\n", text)
+    kept = [block for block in blocks if block.startswith(("terraform {", "variable ", "provider "))]
+    values: dict[str, str] = {}
+    for block in blocks:
+        if block.startswith("locals {"):
+            body = block.removeprefix("locals {\n").removesuffix("}\n")
+            values |= {found[1]: found[0] for found in re.finditer(r"(?ms)^  (\w+) += .*?(?=^  \w+ += |\Z)", body)}
+    used: set[str] = set()
+    seen = "".join(kept)
+    while more := set(re.findall(r"\blocal\.(\w+)", seen)) - used:
+        used |= more
+        seen = "".join(values[name] for name in more)
+    for file in root.glob("*.tf"):
+        file.unlink()
+    (root / "main.tf").write_text(
+        "\n".join([*kept, f"locals {{\n{''.join(values[name] for name in sorted(used))}}}\n"])
+    )
+
+
 @contextmanager
 def empty_aws() -> Iterator[dict[str, str]]:
     """An AWS in this process with nothing in it: the environment with which clients find it."""

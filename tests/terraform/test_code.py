@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.terraform.running import MODULES, REPOSITORY, ROOTS, OpenTerraform
+from tests.terraform.running import MODULES, REPOSITORY, ROOTS, OpenTerraform, keep_variables
+
+REFUSED = "tests/refused.tftest.hcl"  # of the stack: about its variables alone
 
 
 def test_formatted(terraform: OpenTerraform) -> None:
@@ -19,7 +21,17 @@ def test_valid_and_passes_its_own_tests(terraform: OpenTerraform, directory: str
     opened.init("-backend=false")
     with opened.attached():
         opened.run("validate")
-        opened.run("test")
+        files = [str(file.relative_to(opened.directory)) for file in opened.directory.glob("tests/*.tftest.hcl")]
+        opened.run("test", *(f"-filter={file}" for file in files if (directory, file) != ("terraform", REFUSED)))
+
+
+def test_the_stacks_variables_refuse_what_is_wrong(terraform: OpenTerraform) -> None:
+    opened = terraform("terraform")
+    keep_variables(opened.directory)
+    opened.init("-backend=false")
+    answer = opened.run("test", f"-filter={REFUSED}")
+    runs = (opened.directory / REFUSED).read_text().count('\nrun "')
+    assert f"Success! {runs} passed, 0 failed." in answer.stdout
 
 
 @pytest.mark.parametrize("root", ROOTS)
