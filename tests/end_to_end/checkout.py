@@ -20,7 +20,7 @@ from tests.ports import free_port
 from tests.terraform.running import forget_checksums
 
 # A hang is to be told from a machine that much else runs on: a `make up` there may take minutes.
-COMMAND_SECONDS = 900
+COMMAND_SECONDS = 600
 # Nothing here is a benchmark: other tests run on the same machine at the same time.
 BUDGETS = "budgets = { cold_start_milliseconds = 10000, query_milliseconds = 5000 }"
 

@@ -138,35 +138,6 @@ def test_an_existing_role_gets_the_documented_access(staging: Checkout) -> None:
     assert "*" not in statements.replace("/index/*", "")
 
 
-def test_a_plan_that_the_state_overtook_is_refused(staging: Checkout) -> None:
-    settings(staging, "function_defaults = { log_retention_days = 7 }")
-    staging.must("plan", "ENV=staging")
-    bundle = staging.folder / ".build" / "staging" / "plan.bundle"
-    sealed = bundle.read_bytes()
-    staging.must("apply", "ENV=staging")
-    bundle.write_bytes(sealed)
-    refused = staging.make("apply", "ENV=staging")
-    assert refused.exit_code == 2
-    assert "the state has changed since this plan was made: it had serial" in refused.stderr
-    assert "make plan ENV=staging" in refused.stderr
-
-
-def test_a_plan_of_other_sources_is_refused(staging: Checkout) -> None:
-    settings(staging, "function_defaults = { log_retention_days = 14 }")
-    staging.must("plan", "ENV=staging")
-    handler = staging.folder / "lambda_src" / "agent_registry" / "handler.py"
-    before = handler.read_text()
-    handler.write_text(before + "\nCHANGED = 1\n")
-    refused = staging.make("apply", "ENV=staging")
-    handler.write_text(before)
-    assert (
-        "lambda_src/agent_registry/handler.py changed since this plan was made; nothing was applied" in refused.stderr
-    )
-    settings(staging, "function_defaults = { log_retention_days = 30 }")
-    refused = staging.make("apply", "ENV=staging")
-    assert "variables of staging have changed since this plan was made: function_defaults" in refused.stderr
-
-
 def test_destroy_refuses_protected_tables_and_takes_the_rest_away_when_told(staging: Checkout) -> None:
     refused = staging.make("destroy", "ENV=staging", "CONFIRM=staging")
     assert (

@@ -125,11 +125,20 @@ def test_what_differs_is_refused_and_what_was_reviewed_is_applied(clones: Clones
     refused("was planned from")
     clones.git("checkout", "--quiet", "HEAD~1", at=clones.applying)
 
-    code = clones.applying / "terraform" / "outputs.tf"
-    before = code.read_text()
-    code.write_text(before + "\n")
-    refused("terraform/outputs.tf changed since this plan was made")
-    code.write_text(before)
+    for name, more, said in (
+        ("terraform/outputs.tf", "\n", "terraform/outputs.tf changed since this plan was made"),
+        ("lambda_src/agent_registry/handler.py", "CHANGED = 1\n", "agent_registry/handler.py changed since this plan"),
+        (
+            "terraform/environments/staging.toml",
+            "function_defaults = { log_retention_days = 30 }\n",
+            "variables of staging have changed since this plan was made: function_defaults",
+        ),
+    ):
+        code = clones.applying / name
+        before = code.read_text()
+        code.write_text(before + more)
+        refused(said)
+        code.write_text(before)
 
     applied = clones.apply("staging", bundle, "--digest", str(planned["digest"]), "--json")
     assert applied.exit_code == 0, applied.stderr
@@ -149,11 +158,15 @@ def test_a_plan_that_the_state_overtook_is_refused_and_one_without_changes_says_
     kept = bundle.read_bytes()
     s3, bucket = clones.checkout.client("s3"), "agent-state-tfstate-123456789012-us-east-1"
     state = json.loads(s3.get_object(Bucket=bucket, Key="staging/terraform.tfstate")["Body"].read())
-    for change, said in ({"serial": state["serial"] + 1}, "the state has changed"), ({"lineage": "x"}, "not the one"):
+    for change, said in (
+        ({"serial": state["serial"] + 1}, "the state has changed since this plan was made: it had serial"),
+        ({"lineage": "x"}, "not the one"),
+    ):
         s3.put_object(Bucket=bucket, Key="staging/terraform.tfstate", Body=json.dumps(state | change))
         ended = clones.apply("staging", bundle)
         assert ended.exit_code == 2
         assert said in ended.stderr, ended.stderr
+        assert "make plan ENV=staging" in ended.stderr
     s3.put_object(Bucket=bucket, Key="staging/terraform.tfstate", Body=json.dumps(state))
     assert bundle.read_bytes() == kept, "a refused bundle stays"
     assert "no changes" in clones.apply("staging", bundle).stdout

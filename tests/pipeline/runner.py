@@ -21,7 +21,7 @@ from tests.pipeline.github_token import sign_in
 from tests.pipeline.workflows import workflow
 
 SUCCESS, FAILURE, SKIPPED = "success", "failure", "skipped"
-STEP_SECONDS = 900
+STEP_SECONDS = 600
 _LITERAL = re.compile(r"('(?:[^']|'')*')")
 _EACH = re.compile(r"fromJSON\(([^()]*)\)\.\*\.(\w+)")
 _NAME = re.compile(r"[A-Za-z_][\w-]*(?:\.[\w-]+)*(?![\w(-])")
