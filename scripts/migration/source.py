@@ -101,7 +101,7 @@ class Source:
         state = self._state
         rows: list[tuple[Any, ...]] = []
         bad: list[tuple[Any, ...]] = []
-        places: dict[int, tuple[str | None, int]] = {}
+        places: dict[int, tuple[Place | None, int]] = {}
 
         def commit() -> None:
             state.begin()
@@ -115,7 +115,7 @@ class Source:
             )
             state.database.executemany(
                 "UPDATE files SET place = ?, done = ? WHERE number = ?",
-                [(place, done, number) for number, (place, done) in places.items()],
+                [(json.dumps(place), done, number) for number, (place, done) in places.items()],
             )
             state.commit()
             meter.add(len(rows) + len(bad))
@@ -132,10 +132,11 @@ class Source:
                     bad.append((*at, json.dumps(error.reasons)))
                 else:
                     rows.append((*at, zlib.crc32(extent.raw), record.key, record.digest, record.changes))
-                places[file.number] = (json.dumps(place), 0)
+                places[file.number] = (place, 0)
                 if len(rows) + len(bad) >= _COMMIT_RECORDS:
                     commit()
-            places[file.number] = (places.get(file.number, (file.place, 0))[0], 1)
+            before = places.get(file.number, (_place(file), 0))[0]
+            places[file.number] = (before, 1)
             if len(places) >= _COMMIT_RECORDS:
                 commit()
         commit()
@@ -145,10 +146,9 @@ class Source:
 
     def _extents(self, file: File) -> Iterator[tuple[Extent, Place]]:
         path = self.path(file.path)
-        place = Place(*json.loads(file.place)) if file.place else None
         try:
             with path.open("rb") as opened:
-                yield from extents(opened, path.name.lower(), place)
+                yield from extents(opened, path.name.lower(), _place(file))
         except OSError as error:
             raise CommandError(f"{path} can't be read: {error.strerror}.", "Mend that, then run this again.") from error
 
@@ -213,6 +213,12 @@ class Source:
                 lines.write(json.dumps(entry, ensure_ascii=True) + "\n")
         unfinished.replace(target)
         return count
+
+
+def _place(file: File) -> Place | None:
+    """How far a file is read."""
+    stated = json.loads(file.place) if file.place else None
+    return Place(*stated) if stated else None
 
 
 def _raw(content: bytes) -> dict[str, str]:

@@ -141,7 +141,8 @@ class State:
     def shape_of(self, file: int) -> str:
         """`array`, `lines` or `values`: of what a file was made."""
         place = self.database.execute("SELECT place FROM files WHERE number = ?", (file,)).fetchone()[0]
-        shape = json.loads(place)[0] if place else "values"
+        stated = json.loads(place) if place else None
+        shape = stated[0] if stated else "values"
         return "array" if shape in ("behind", "ended") else str(shape)
 
     def rows(self, where: str, *values: Any) -> Iterator[Row]:
