@@ -203,7 +203,7 @@ def _once(found: list[Finding]) -> list[Finding]:
 
 def _restored_first(found: list[Finding]) -> list[Finding]:
     """A missing table that can be restored is the cause of what its systems log of it, and has one fix."""
-    restores = [one for one in found if one.code == "table-missing" and RESTORE in one.fix]
+    restores = [one for one in found if RESTORE in one.fix]
     fixes = {system: one.fix for one in restores for system in one.system.split(", ")}
     return [one._replace(fix=fixes.get(one.system, one.fix)) if one.code == "table-not-found" else one for one in found]
 

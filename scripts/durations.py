@@ -5,14 +5,18 @@ import re
 from scripts.console import CommandError
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+# Nothing that these commands read is kept for ten years; and a date can be too early for Python.
+_LONGEST = 3650 * 86400
 
 
 def seconds(text: str, name: str = "SINCE") -> int:
     """`30s`, `10m`, `2h` or `7d`. Raises CommandError, which calls the text `name`."""
     match = re.fullmatch(r"([0-9]{1,9})([smhd])", text)
-    if not match:
-        raise CommandError(f"{name}={text!r} is not a time.", "Write for example 30s, 10m, 2h or 7d.")
-    return int(match[1]) * _UNITS[match[2]]
+    length = int(match[1]) * _UNITS[match[2]] if match else None
+    if length is None or length > _LONGEST:
+        what = "is not a time" if length is None else "is more than ten years"
+        raise CommandError(f"{name}={text!r} {what}.", "Write for example 30s, 10m, 2h or 7d.")
+    return length
 
 
 def text(seconds: float) -> str:

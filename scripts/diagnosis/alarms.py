@@ -1,6 +1,7 @@
 """Alarms: those that are on, those that could never go off, and those that nobody would hear."""
 
-from collections.abc import Iterator, Mapping
+import shlex
+from collections.abc import Iterator
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -16,14 +17,17 @@ _EVENTS = frozenset({
     "ConditionalCheckFailedRequests", "Errors", "Throttles", "DeadLetterErrors", "5xx", "4xx",
     "ProvisionedConcurrencySpilloverInvocations",
 })  # fmt: skip
+# Application Auto Scaling's own: on whenever there is little to do.
+_SCALERS = "TargetTracking-"
 _GREATER = ("GreaterThanOrEqualToThreshold", "GreaterThanThreshold")
 
 
 def look(examined: Examined) -> Iterator[Finding]:
-    """All alarms of the stack: of the state, and others whose names begin as the stack's do."""
+    """All alarms of the stack: of the state, and those made by hand."""
     applied = {alarm["alarm_name"]: alarm for alarm in examined.state.of("aws_cloudwatch_metric_alarm")}
-    metric_alarms, composites = _actual(examined, applied)
-    for name in sorted(applied.keys() - metric_alarms.keys()):
+    listed = _actual()
+    managed = [alarm for alarm in listed if alarm["AlarmName"] in applied]
+    for name in sorted(applied.keys() - {alarm["AlarmName"] for alarm in managed}):
         yield finding(
             "alarm-missing",
             name,
@@ -32,24 +36,48 @@ def look(examined: Examined) -> Iterator[Finding]:
             fixes.apply(examined.environment),
         )
     resources = _resources(examined)
-    for alarm in metric_alarms.values():
-        yield from _one(examined, alarm, resources)
-    for alarm in (*metric_alarms.values(), *composites):
-        yield from _state(examined, alarm)
-    yield from _topics(examined, [*metric_alarms.values(), *composites])
+    for alarm in managed:
+        yield from _one(examined, alarm, resources, managed=True)
+    yield from _topics(examined, managed)
+    # last: whose they are takes one more permission to know
+    for alarm in listed:
+        if alarm["AlarmName"] not in applied and _is_ours(examined, alarm):
+            yield from _one(examined, alarm, resources, managed=False)
 
 
-def _actual(examined: Examined, applied: Mapping[str, Any]) -> tuple[dict[str, dict[str, Any]], list[dict[str, Any]]]:
-    pages = aws.client("cloudwatch").get_paginator("describe_alarms")
-    prefix = f"{examined.environment.stack_name}-"
-    found: dict[str, dict[str, Any]] = {}
-    composites: list[dict[str, Any]] = []
-    for page in pages.paginate(AlarmTypes=["MetricAlarm", "CompositeAlarm"]):
-        for alarm in page["MetricAlarms"]:
-            if alarm["AlarmName"] in applied or alarm["AlarmName"].startswith(prefix):
-                found[alarm["AlarmName"]] = alarm
-        composites += [alarm for alarm in page.get("CompositeAlarms", ()) if alarm["AlarmName"].startswith(prefix)]
-    return found, composites
+def _actual() -> list[dict[str, Any]]:
+    pages = (
+        aws.client("cloudwatch").get_paginator("describe_alarms").paginate(AlarmTypes=["MetricAlarm", "CompositeAlarm"])
+    )
+    return [alarm for page in pages for kind in ("MetricAlarms", "CompositeAlarms") for alarm in page.get(kind, ())]
+
+
+def _is_ours(examined: Examined, alarm: dict[str, Any]) -> bool:
+    """Of an alarm that is not in the state: whether it watches what is, or is called as the stack's are.
+
+    The environments `prod` and `prod-eu` begin alike: then the alarm's tag tells.
+    """
+    name, environment = alarm["AlarmName"], examined.environment
+    if name.startswith(_SCALERS):
+        return False
+    if _watches(examined, alarm):
+        return True
+    if not name.startswith(f"{environment.stack_name}-"):
+        return False
+    tags = aws.client("cloudwatch").list_tags_for_resource(ResourceARN=alarm["AlarmArn"])["Tags"]
+    start = environment.stack_name.removesuffix(environment.name)
+    others = [tag["Value"] for tag in tags if tag["Key"] == "Environment" and tag["Value"] != environment.name]
+    return not any(name.startswith(f"{start}{other}-") for other in others)
+
+
+def _watches(examined: Examined, alarm: dict[str, Any]) -> bool:
+    state = examined.state
+    ours = {
+        *(table["name"] for table in state.of("aws_dynamodb_table")),
+        *(function["function_name"] for function in state.of("aws_lambda_function")),
+        *(api["id"] for api in state.of("aws_apigatewayv2_api")),
+    }
+    return any(not ours.isdisjoint(dimensions.values()) for _, _, dimensions in _metrics(alarm))
 
 
 def _resources(examined: Examined) -> alarm_dimensions.Resources:
@@ -91,18 +119,21 @@ def _remedy(examined: Examined, alarm: dict[str, Any]) -> str:
         return f"{fixes.make(environment, 'logs')} SYSTEM={systems[0]} SINCE=1h FOLLOW=0"
     if "Throttle" in metric or metric.startswith("Consumed") or "Concurren" in metric:
         return fixes.edit_and_apply(environment)
-    return fixes.aws(
-        environment, f"cloudwatch describe-alarm-history --alarm-name {alarm['AlarmName']} --max-records 5"
-    )
+    return fixes.aws(environment, f"cloudwatch describe-alarm-history --alarm-name {_quoted(alarm)} --max-records 5")
 
 
-def _one(examined: Examined, alarm: dict[str, Any], resources: alarm_dimensions.Resources) -> Iterator[Finding]:
+def _quoted(alarm: dict[str, Any]) -> str:
+    return shlex.quote(alarm["AlarmName"])
+
+
+def _one(
+    examined: Examined, alarm: dict[str, Any], resources: alarm_dimensions.Resources, *, managed: bool
+) -> Iterator[Finding]:
+    yield from _state(examined, alarm)
     name, environment = alarm["AlarmName"], examined.environment
     why = [reason for metric in _metrics(alarm) if (reason := alarm_dimensions.silent(*metric, resources))]
     why += _out_of_reach(examined, alarm)
-    managed = any(alarm["AlarmName"] == one["alarm_name"] for one in examined.state.of("aws_cloudwatch_metric_alarm"))
-    remove = fixes.aws(environment, f"cloudwatch delete-alarms --alarm-names {name}")
-    fix = fixes.apply(environment) if managed else remove
+    remove = fixes.aws(environment, f"cloudwatch delete-alarms --alarm-names {_quoted(alarm)}")
     if why:
         yield finding(
             "alarm-cannot-fire",
@@ -110,8 +141,10 @@ def _one(examined: Examined, alarm: dict[str, Any], resources: alarm_dimensions.
             f"alarm {name} can never go off: {'; '.join(why)}",
             "CloudWatch takes an alarm on any metric, also on one that nobody publishes"
             + (": somebody changed it outside Terraform" if managed else ": it was made by hand"),
-            fix,
+            fixes.apply(environment) if managed else remove,
         )
+    if not managed:
+        return  # whom it tells, and when it ends, is up to whoever made it
     events = [metric for _, metric, _ in _metrics(alarm) if metric in _EVENTS]
     missing = alarm.get("TreatMissingData", "missing")
     if events and missing != "notBreaching":
@@ -120,7 +153,7 @@ def _one(examined: Examined, alarm: dict[str, Any], resources: alarm_dimensions.
             name,
             f"alarm {name} treats missing data as {missing!r}",
             f"{events[0]} has no data point while all is well: once on, the alarm is never over",
-            fix,
+            fixes.apply(environment),
         )
     if not alarm.get("ActionsEnabled", True):
         yield finding(
@@ -128,15 +161,15 @@ def _one(examined: Examined, alarm: dict[str, Any], resources: alarm_dimensions.
             name,
             f"the actions of alarm {name} are switched off",
             "somebody silenced it, for example for some maintenance",
-            fixes.aws(environment, f"cloudwatch enable-alarm-actions --alarm-names {name}"),
+            fixes.aws(environment, f"cloudwatch enable-alarm-actions --alarm-names {_quoted(alarm)}"),
         )
     elif not alarm.get("AlarmActions"):
         yield finding(
             "alarm-tells-nobody",
             name,
             f"alarm {name} has no action",
-            "it changes its colour, and tells nobody: its topic was taken away, or it was made by hand",
-            fix,
+            "it changes its colour, and tells nobody: somebody took its topic away",
+            fixes.apply(environment),
         )
 
 

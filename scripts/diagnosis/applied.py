@@ -42,7 +42,8 @@ def look(environment: Environment, account_id: str, now: datetime) -> tuple[list
             return [_in_another_region(environment, f"the bucket {bucket}", region)], None
         raise
     if not state.verification:
-        return [*locks, _elsewhere(environment, account_id) or _not_applied(environment, bucket)], None
+        why = _elsewhere(environment, account_id) or _deleted(environment, bucket) or _not_applied(environment, bucket)
+        return [*locks, why], None
     misplaced = list(_misplaced(environment, account_id, state))
     return [*locks, *misplaced], None if misplaced else state
 
@@ -53,9 +54,35 @@ def _no_bucket(environment: Environment, bucket: str) -> Finding:
         bucket,
         f"there is no bucket {bucket}",
         "the account and region were never bootstrapped, or the bucket was deleted: with it, all that is known of the "
-        "stack",
-        "make up" if environment.embedded else f"{fixes.make(environment, 'bootstrap')} && {fixes.apply(environment)}",
+        "stack"
+        + (
+            ". What the embedded AWS holds is lost with it"
+            if environment.embedded
+            else f"; tables that are there are taken over by `{fixes.make(environment, 'adopt')} TABLE=…` first"
+        ),
+        "make down && make up"
+        if environment.embedded
+        else f"{fixes.make(environment, 'bootstrap')} && {fixes.apply(environment)}",
     )
+
+
+def _deleted(environment: Environment, bucket: str) -> Finding | None:
+    """Terraform leaves an empty state behind, and never deletes it; the bucket keeps what somebody deletes."""
+    key = environment.state_key
+    with suppress(ClientError, BotoCoreError):  # this only helps, too
+        listed = aws.client("s3").list_object_versions(Bucket=bucket, Prefix=key)
+        for marker in listed.get("DeleteMarkers", []):
+            if marker["Key"] == key and marker["IsLatest"]:
+                put_back = f"s3api delete-object --bucket {bucket} --key {shlex.quote(key)}"
+                return finding(
+                    "state-deleted",
+                    f"s3://{bucket}/{key}",
+                    f"the state was deleted at {marker['LastModified']:%Y-%m-%d %H:%M} UTC",
+                    "somebody deleted the object; the bucket keeps its versions, and taking the deletion back brings "
+                    "the last one back. An apply without it would want to make everything anew",
+                    fixes.aws(environment, f"{put_back} --version-id {marker['VersionId']}"),
+                )
+    return None
 
 
 def _not_applied(environment: Environment, bucket: str) -> Finding:

@@ -29,6 +29,7 @@ CODES: Mapping[str, tuple[str, str]] = MappingProxyType(
         "state-in-another-region": (ERROR, "the state is kept for another region than the environment's"),
         "region-differs": (ERROR, "the stack was applied in another region than the environment's"),
         "not-applied": (ERROR, "nothing is applied"),
+        "state-deleted": (ERROR, "somebody deleted the state"),
         "state-unreadable": (ERROR, "the state is damaged, or of another format"),
         "state-lock-left": (WARNING, "the state has been locked for so long that its holder must be gone"),
         "state-locked": (INFO, "somebody works on the state"),

@@ -6,6 +6,7 @@ dry call: the function itself is asked for what is not there, which reads its ta
 
 import base64
 import json
+import shlex
 from collections.abc import Iterator, Mapping
 from importlib import import_module
 from typing import Any
@@ -106,13 +107,12 @@ def _refused(result: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
 _WHY = {
     "boundary": "its permissions boundary does not allow it (permissions_boundary_arn)",
     "organisation": "a policy of the organisation (SCP) forbids it; its administrators can change that",
-    "explicitDeny": "a policy of the role denies it outright; somebody attached or changed one outside Terraform",
+    "explicitDeny": "a policy of the role denies it outright; somebody added or changed one outside Terraform",
     "implicitDeny": "the policy that Terraform gave it was changed or removed outside Terraform",
 }
 
 
 def _told(examined: Examined, system: str, role: str, lacking: list[tuple[str, str, str]]) -> Iterator[Finding]:
-    environment = examined.environment
     for why, cause in _WHY.items():
         resources: dict[str, list[str]] = {}
         for action, resource, reason in lacking:
@@ -121,15 +121,51 @@ def _told(examined: Examined, system: str, role: str, lacking: list[tuple[str, s
         if not resources:
             continue
         what = "; ".join(f"{', '.join(sorted(actions))} on {resource}" for resource, actions in resources.items())
-        listed = fixes.aws(environment, f"iam list-attached-role-policies --role-name {role}")
+        fix = {"explicitDeny": _without_denials, "boundary": _by_configuration}.get(why, _by_an_apply)
         yield finding(
             "not-authorised",
             role,
             f"role {role} may not {what}",
             cause,
-            {"explicitDeny": listed, "boundary": fixes.edit_and_apply(environment)}.get(why, fixes.apply(environment)),
+            fix(examined, role),
             system=system,
         )
+
+
+def _by_an_apply(examined: Examined, _role: str) -> str:
+    return fixes.apply(examined.environment)
+
+
+def _by_configuration(examined: Examined, _role: str) -> str:
+    return fixes.edit_and_apply(examined.environment)
+
+
+def _without_denials(examined: Examined, role: str) -> str:
+    """Takes away the policies that deny and that Terraform does not know; its own are mended by an apply."""
+    try:
+        commands = list(_denials(examined, role))
+    except ClientError:  # whoever looks may not read them: then a person must, who may
+        commands = [f"iam list-{kind}-policies --role-name {role}" for kind in ("role", "attached-role")]
+    environment = examined.environment
+    return " && ".join(fixes.aws(environment, command) for command in commands) or fixes.apply(environment)
+
+
+def _denials(examined: Examined, role: str) -> Iterator[str]:
+    iam = aws.client("iam")
+    own = {policy["name"] for policy in examined.state.of("aws_iam_role_policy") if policy["role"] == role}
+    for page in iam.get_paginator("list_role_policies").paginate(RoleName=role):
+        for name in sorted(set(page["PolicyNames"]) - own):
+            if _denies(iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"]):
+                yield f"iam delete-role-policy --role-name {role} --policy-name {shlex.quote(name)}"
+    for page in iam.get_paginator("list_attached_role_policies").paginate(RoleName=role):
+        for arn in [policy["PolicyArn"] for policy in page["AttachedPolicies"]]:
+            version = iam.get_policy(PolicyArn=arn)["Policy"]["DefaultVersionId"]
+            if _denies(iam.get_policy_version(PolicyArn=arn, VersionId=version)["PolicyVersion"]["Document"]):
+                yield f"iam detach-role-policy --role-name {role} --policy-arn {arn}"
+
+
+def _denies(document: Mapping[str, Any]) -> bool:
+    return any(statement["Effect"] == "Deny" for statement in _as_list(document["Statement"]))
 
 
 def _compared(examined: Examined, system: str, role: str, applied: list[dict[str, Any]]) -> Iterator[Finding]:

@@ -85,47 +85,29 @@ def _mend(environment: Environment, table: dict[str, Any]) -> str:
 
 def _missing(examined: Examined, system: str, name: str) -> Finding:
     environment = examined.environment
-    regions = elsewhere(environment, name)
+    regions, code = elsewhere(environment, name), "table-missing"
+    where, cause = "nor in any other region", "somebody deleted it outside Terraform"
     if regions:
-        here = [table["name"] for _, table in examined.declared_tables()]
-        whole = all(regions[0] in elsewhere(environment, other) for other in here)
-        return finding(
-            "table-in-another-region",
-            name,
-            f"table {name} is not in {environment.region}, but in {', '.join(regions)}",
-            "it was made in another region than the stack's; "
-            + (
-                "all of the stack's tables are there: [aws] region should name it"
-                if whole
-                else f"an apply makes an empty one in {environment.region}; what is in the other must be brought over"
-            ),
-            applied.set_region(environment, regions[0]) if whole else fixes.apply(environment),
-            system=system,
-        )
-    backup = _last_backup(name)
-    if backup:
-        restore = fixes.aws(
-            environment,
-            f"dynamodb {RESTORE} --target-table-name {name} --backup-arn {shlex.quote(backup)}",
-        )
+        code, where = "table-in-another-region", f"but in {', '.join(regions)}"
+        cause = "it was made in another region than the stack's"
+    what = f"table {name} is not in {environment.region}, {where}"
+    if backup := _last_backup(name):
+        arguments = f"--target-table-name {name} --backup-arn {shlex.quote(backup)}"
+        restore = fixes.aws(environment, f"dynamodb {RESTORE} {arguments}")
         wait = fixes.aws(environment, f"dynamodb wait table-exists --table-name {name}")
-        return finding(
-            "table-missing",
-            name,
-            f"table {name} is not in {environment.region}, nor in any other region",
+        cause = (
             "somebody deleted it; DynamoDB has kept a backup. Restore it before any apply, which would make an empty "
-            f"table; afterwards `{fixes.apply(environment)}` sets what a restore drops",
-            f"{restore} && {wait}",
-            system=system,
+            f"table; afterwards `{fixes.apply(environment)}` sets what a restore drops"
         )
-    return finding(
-        "table-missing",
-        name,
-        f"table {name} is not in {environment.region}, nor in any other region",
-        "somebody deleted it outside Terraform; there is no backup of it, so that an apply makes an empty one",
-        fixes.apply(environment),
-        system=system,
-    )
+        return finding(code, name, what, cause, f"{restore} && {wait}", system=system)
+    here = [table["name"] for _, table in examined.declared_tables()]
+    if regions and all(regions[0] in elsewhere(environment, other) for other in here):
+        cause += "; all of the stack's tables are there: [aws] region should name it"
+        return finding(code, name, what, cause, applied.set_region(environment, regions[0]), system=system)
+    cause += f"; there is no backup of it in {environment.region}, so that an apply makes an empty one"
+    if regions:
+        cause += "; what is in the other must be brought over"
+    return finding(code, name, what, cause, fixes.apply(environment), system=system)
 
 
 def _last_backup(name: str) -> str:

@@ -40,7 +40,6 @@ class LogStream:
         self._pending: list[dict[str, object]] = []
         self._tail = bytearray()
         self._lock = threading.Lock()
-        self._created = False
         self._last = 0
 
     def add(self, message: str, *, in_tail: bool = True) -> None:
@@ -83,14 +82,12 @@ class LogStream:
                 self._lost(f"log group {self.group} does not exist and the role may not create it")
                 return
             backend.ensure_log_group(self.group)
-            self._created = False
-        if not self._created:
+        # somebody may have deleted it meanwhile, alone or with its group
+        if self.name not in backend.groups[self.group].streams:
             if not self._permitted("logs:CreateLogStream", stream_arn):
                 self._lost(f"the role may not logs:CreateLogStream in {self.group}")
                 return
-            if self.name not in backend.groups[self.group].streams:
-                backend.create_log_stream(self.group, self.name)
-            self._created = True
+            backend.create_log_stream(self.group, self.name)
         if not self._permitted("logs:PutLogEvents", stream_arn):
             self._lost(f"the role may not logs:PutLogEvents in {self.group}")
             return

@@ -1,6 +1,7 @@
 """What is in the way to a stack is a finding, too: the account, who looks, the state."""
 
 import json
+import re
 import socket
 import subprocess
 from datetime import UTC, datetime
@@ -8,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from scripts.diagnosis import account
+from scripts import environments
+from scripts.diagnosis import account, applied
 from tests.glue.diagnosed import (
     APPLY,
     KEY,
@@ -147,6 +149,13 @@ def test_no_state_bucket(stack: Diagnosed) -> None:
     assert stack.only("state-bucket-missing").fix == f"make bootstrap ENV=staging && {APPLY}"
 
 
+def test_the_embedded_aws_has_lost_its_state_bucket(stack: Diagnosed) -> None:
+    """`make up` alone refuses: it has made the bucket once."""
+    environment = environments.load("staging")._replace(embedded=True, state_bucket="no-such-bucket-anywhere")
+    (found,), _ = applied.look(environment, ACCOUNT, datetime.now(UTC))
+    assert (found.code, found.fix) == ("state-bucket-missing", "make down && make up")
+
+
 def test_the_state_lies_in_another_region(stack: Diagnosed) -> None:
     bucket = f"agent-state-tfstate-{ACCOUNT}-eu-west-1"
     other = stack.in_region("s3", "eu-west-1")
@@ -179,6 +188,18 @@ def test_nothing_is_applied(stack: Diagnosed, state: Any) -> None:
     else:
         stack.apply(state)
     assert stack.only("not-applied").fix == APPLY
+
+
+def test_the_state_is_deleted(stack: Diagnosed) -> None:
+    s3 = stack.client("s3")
+    s3.put_bucket_versioning(Bucket=stack.bucket, VersioningConfiguration={"Status": "Enabled"})
+    stack.apply()
+    s3.delete_object(Bucket=stack.bucket, Key=KEY)
+    found = stack.only("state-deleted")
+    (version,) = re.findall(r"--version-id (\S+)", found.fix)
+    assert found.fix.startswith(f"aws s3api delete-object --bucket {stack.bucket} --key {KEY} ")
+    s3.delete_object(Bucket=stack.bucket, Key=KEY, VersionId=version)
+    assert stack.examine().findings == []
 
 
 @pytest.mark.parametrize("body", ["not JSON", "[]", '{"version": 9}', '{"version": 4, "outputs": {"verification": 1}}'])

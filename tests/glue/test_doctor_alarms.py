@@ -52,6 +52,26 @@ def test_alarms_that_can_never_go_off(stack: Diagnosed) -> None:
         assert found[name].fix == f"aws cloudwatch delete-alarms --alarm-names {name} --region {REGION}"
 
 
+def test_alarms_by_hand_on_what_is_the_stacks(stack: Diagnosed) -> None:
+    """Whatever their names; whom they tell is up to whoever made them."""
+    stack.put_alarm("Registry: user errors", "AWS/DynamoDB", "UserErrors", {"TableName": stack.table}, AlarmActions=[])
+    stack.put_alarm("Registry: throttles", "AWS/Lambda", "Throttles", {"FunctionName": stack.name}, AlarmActions=[])
+    scaler = f"TargetTracking-table/{stack.table}-AlarmLow-1"
+    stack.put_alarm(scaler, "AWS/DynamoDB", "ConsumedReadCapacityUnits", {"TableName": stack.table})
+    cloudwatch = stack.client("cloudwatch")
+    cloudwatch.set_alarm_state(AlarmName=scaler, StateValue="ALARM", StateReason="0 < 1")
+    assert "--alarm-names 'Registry: user errors'" in stack.only("alarm-cannot-fire").fix
+    cloudwatch.delete_alarms(AlarmNames=["Registry: user errors", "Registry: throttles", scaler])
+
+
+def test_alarms_of_an_environment_whose_name_begins_alike(stack: Diagnosed) -> None:
+    name = f"{stack.prefix}-staging-eu-pet-store-errors"
+    others = {"Tags": [{"Key": "Environment", "Value": "staging-eu"}]}
+    stack.put_alarm(name, "AWS/Lambda", "Errors", {"FunctionName": f"{stack.prefix}-staging-eu-pet-store"}, **others)
+    stack.client("cloudwatch").set_alarm_state(AlarmName=name, StateValue="ALARM", StateReason="1 >= 1")
+    assert stack.examine().findings == []
+
+
 def test_an_alarm_beyond_what_a_function_can_reach(stack: Diagnosed) -> None:
     name = f"{stack.name}-errors"  # Terraform's own, changed by hand
     stack.put_alarm(name, "AWS/Lambda", "Duration", {"FunctionName": stack.name}, Statistic="Maximum", Threshold=10001)

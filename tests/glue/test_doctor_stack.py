@@ -63,6 +63,18 @@ def test_a_table_is_in_another_region(stack: Diagnosed) -> None:
     assert all('region = "eu-west-1"' in found.fix for found in findings)
 
 
+def test_a_table_is_in_another_region_and_a_backup_of_it_here(stack: Diagnosed) -> None:
+    dynamodb = stack.client("dynamodb")
+    backup = dynamodb.create_backup(TableName=stack.table, BackupName="before")["BackupDetails"]["BackupArn"]
+    dynamodb.delete_table(TableName=stack.table)
+    stack.make_table(region="eu-west-1")
+    found = stack.only("table-in-another-region")
+    assert found.fix.startswith("aws dynamodb restore-table-from-backup ")
+    assert backup in found.fix
+    assert "not in eu-north-1, but in eu-west-1" in found.what
+    dynamodb.delete_backup(BackupArn=backup)
+
+
 def test_a_table_that_belongs_to_no_system_is_looked_at_too(stack: Diagnosed) -> None:
     stack.resources["aws_dynamodb_table"].append({"name": "extra-table", "hash_key": "id"})
     stack.apply()
@@ -263,7 +275,24 @@ def test_a_policy_that_denies(stack: Diagnosed) -> None:
     stack.put_policy({**stack.policy, "Statement": [*stack.policy["Statement"], deny]})
     found = stack.only("not-authorised")
     assert "denies it outright" in found.cause
-    assert "iam list-attached-role-policies" in found.fix
+    assert found.fix == APPLY, "it is Terraform's policy that was changed"
+
+
+def test_policies_that_deny_and_that_terraform_does_not_know(stack: Diagnosed) -> None:
+    """An apply leaves them where they are."""
+    iam = stack.client("iam")
+    deny = {"Effect": "Deny", "Action": "dynamodb:PutItem", "Resource": "*"}
+    document = json.dumps({"Version": "2012-10-17", "Statement": deny})
+    iam.put_role_policy(RoleName=stack.name, PolicyName="by hand", PolicyDocument=document)
+    arn = iam.create_policy(PolicyName=f"{stack.name}-d", PolicyDocument=document)["Policy"]["Arn"]
+    iam.attach_role_policy(RoleName=stack.name, PolicyArn=arn)
+    assert stack.only("not-authorised").fix == (
+        f"aws iam delete-role-policy --role-name {stack.name} --policy-name 'by hand' --region {REGION} && "
+        f"aws iam detach-role-policy --role-name {stack.name} --policy-arn {arn} --region {REGION}"
+    )
+    iam.delete_role_policy(RoleName=stack.name, PolicyName="by hand")
+    iam.detach_role_policy(RoleName=stack.name, PolicyArn=arn)
+    assert stack.examine().findings == []
 
 
 def test_a_boundary_that_does_not_allow(stack: Diagnosed) -> None:

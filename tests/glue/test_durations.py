@@ -18,6 +18,11 @@ def test_anything_else_is_refused_with_examples(text: str) -> None:
     assert "7d" in caught.value.next_step
 
 
+def test_no_date_lies_so_far_back() -> None:
+    with pytest.raises(CommandError, match="more than ten years"):
+        durations.seconds("999999999d")
+
+
 @pytest.mark.parametrize(
     ("seconds", "text"),
     [(1, "1 seconds"), (90, "90 seconds"), (600, "10 minutes"), (129600, "36 hours"), (604800, "7 days")],

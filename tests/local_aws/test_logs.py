@@ -52,6 +52,17 @@ def test_an_environment_has_one_stream_of_its_own(aws: Aws, deploy: Deploy) -> N
     assert names == ["[$LATEST]", "[1]"]
 
 
+def test_a_log_group_that_is_made_anew_is_written_to(aws: Aws, deploy: Deploy) -> None:
+    """As Lambda does: an environment that runs has its stream in the new group, too."""
+    function = deploy(SPEAK)
+    function.invoke()
+    group = f"/aws/lambda/{function.name}"
+    aws.client("logs").delete_log_group(logGroupName=group)
+    aws.client("logs").create_log_group(logGroupName=group)
+    function.invoke()
+    assert function.log_messages().count("to stdout") == 1
+
+
 def test_the_tail_is_four_kilobytes(deploy: Deploy) -> None:
     answer = deploy("def handler(event, context):\n    for n in range(500): print('line', n)").invoke()
     assert len(answer.log) == 4096
