@@ -11,6 +11,7 @@ from scripts.price_list import Prices
 
 # AWS's own default for target tracking: what is provisioned is used at this rate.
 TARGET_UTILISATION = 0.7
+ON_DEMAND, PROVISIONED = "on-demand", "provisioned"
 _SECONDS_PER_HOUR = 3600
 _LARGEST_FACTOR = 1e12
 
@@ -38,7 +39,7 @@ class Comparison(NamedTuple):
 
     @property
     def cheapest(self) -> str:
-        return "on-demand" if self.on_demand <= self.provisioned else "provisioned"
+        return ON_DEMAND if self.on_demand <= self.provisioned else PROVISIONED
 
     def facts(self) -> dict[str, Any]:
         return {**self._asdict(), "cheapest": self.cheapest}

@@ -19,6 +19,8 @@ _DAY_SECONDS = 86400
 # How long CloudWatch keeps a period's data points; the finest that a window needs is taken, for the peak's sake.
 _KEPT_DAYS = {60: 15, 300: 63, 3600: 455}
 _LONGEST_WINDOW = {60: 6 * 3600, 300: 3 * _DAY_SECONDS, 3600: 455 * _DAY_SECONDS}
+# Of a stack that was made just now: metrics come by the minute.
+_SHORTEST_SECONDS = 60
 # Lambda bills begun milliseconds; its metric has the fractions.
 _ROUNDING_SECONDS = 0.0005
 
@@ -206,16 +208,18 @@ def _backup_bytes(dynamodb: Any, table: str, notes: list[str]) -> int:
 
 
 def _of_the_stack(chosen: Window, tables: Sequence[_Table], notes: list[str]) -> Window:
-    """The part of the window in which there was a stack: its oldest table tells."""
+    """The part of the window in which there was a stack: its oldest table tells.
+
+    What was used before, by one of the same name that is destroyed, is not this one's.
+    """
     created = [table.described["CreationDateTime"].timestamp() for table in tables]
     now = chosen.start + chosen.seconds
     age = now - min(created, default=0.0)
     if not created or age >= chosen.seconds:
         return chosen
-    # From the begin of the period in which it was made: what that holds is all the stack's.
-    seconds = max(age, float(chosen.period))
-    notes.append(f"The stack is younger than the window: a month is reckoned from its {durations.text(seconds)}.")
-    return chosen._replace(seconds=seconds)
+    own = window(max(_SHORTEST_SECONDS, math.ceil(age)), now)
+    notes.append(f"The stack is younger than the window: a month is reckoned from its {durations.text(own.seconds)}.")
+    return own
 
 
 def _lambda(function: Instance, name: str) -> Metric:

@@ -46,6 +46,18 @@ _NOT_COUNTED = (
 )
 _ASSUMED_BUCKET = "cost-estimate"
 _CENT = 0.005
+_SHOWN = {
+    "reads": "reads",
+    "writes": "writes",
+    "provisioned": "provisioned",
+    "storage": "storage",
+    "recovery": "PITR",
+    "backups": "backups",
+    "function": "Lambda",
+    "api": "API",
+    "logs": "logs",
+    "fixed": "fixed",
+}
 
 
 class Report(NamedTuple):
@@ -183,82 +195,87 @@ def _route_facts(use: RouteUse, prices: Prices) -> dict[str, Any]:
 def _show(report: Report, prices: Prices) -> None:
     found = report.cost
     out.print(f"\n[bold]{report.title}[/bold]")
-    shown = {"reads": "reads", "writes": "writes", "provisioned": "provisioned", "storage": "storage"}
-    shown |= {"recovery": "PITR", "backups": "backups", "function": "Lambda", "api": "API", "logs": "logs"}
-    shown |= {"fixed": "fixed"}
-    kinds = [kind for kind in shown if any(costs.get(kind) for costs in found.by_system.values())]
-    table = _grid("system", *(shown[kind] for kind in kinds), "month", "calls", "per million")
-    for system, costs in found.by_system.items():
-        each = found.million_calls(system)
-        table.add_row(
-            system,
-            *(_dollars(costs.get(kind, 0.0)) for kind in kinds),
-            _dollars(sum(costs.values())),
-            _count(found.calls.get(system, 0.0)),
-            _dollars(each) if each is not None else "",
-        )
-    sums = [sum(costs.get(kind, 0.0) for costs in found.by_system.values()) for kind in kinds]
-    table.add_row(
-        "total", *map(_dollars, sums), _dollars(found.total), _count(sum(found.calls.values())), "", style="bold"
-    )
+    systems = list(found.by_system)
+    table = _grid("", *(_heading(system) for system in systems), "total")
+    for kind, words in _SHOWN.items():
+        amounts = [found.by_system[system].get(kind, 0.0) for system in systems]
+        if any(amounts):
+            table.add_row(words, *map(_dollars, amounts), _dollars(sum(amounts)))
+    sums = [sum(found.by_system[system].values()) for system in systems]
+    table.add_row("a month", *map(_dollars, sums), _dollars(found.total), style="bold")
+    calls = [found.calls.get(system, 0.0) for system in systems]
+    table.add_row("calls", *map(_count, calls), _count(sum(calls)))
+    each = [found.million_calls(system) for system in systems]
+    table.add_row("a million calls", *("" if one is None else _dollars(one) for one in each), "")
     out.print(table)
     if not report.routes:
         own = _dollars(cost_model.window_cost(report.use, found, prices))
         out.print(f"The {durations.text(report.use.seconds)} themselves: {own}.")
-    for system, routes in report.routes.items():
-        _show_routes(system, routes, prices)
+    if report.routes:
+        _show_routes(report.routes, prices)
     _show_modes(report, prices)
     for note in report.notes:
         out.print(note, markup=False)
 
 
-def _show_routes(system: str, routes: Mapping[str, RouteUse], prices: Prices) -> None:
-    table = _grid(system, "reads a call", "writes a call", "tables, per million calls")
-    for route, use in routes.items():
-        facts = _route_facts(use, prices)
-        units = (f"{facts[kind]:.4g}" for kind in ("read_units", "write_units"))
-        table.add_row(route, *units, _dollars(facts["million_calls_usd_on_demand"]))
+def _show_routes(by_system: Mapping[str, Mapping[str, RouteUse]], prices: Prices) -> None:
+    """What a call of each takes of tables."""
+    table = _grid("units of a call", "reads", "writes", "a million")
+    for system, routes in by_system.items():
+        table.add_row(f"[bold]{system}[/bold]")
+        for route, use in routes.items():
+            facts = _route_facts(use, prices)
+            units = (f"{facts[kind]:.4g}" for kind in ("read_units", "write_units"))
+            table.add_row(route, *units, _dollars(facts["million_calls_usd_on_demand"]))
     out.print()
     out.print(table)
 
 
 def _show_modes(report: Report, prices: Prices) -> None:
     """Which capacity mode would be cheaper, table by table."""
-    modes = _grid(
-        "table", "is", "reads", "writes", "on demand", "scaled to 70 %", "for the peak", "cheapest", "break-even"
-    )
+    if not report.use.tables:
+        return
+    headings = ("reads", "writes", "on\ndemand", "scaled\nto 70 %", "for the\npeak", "cheapest", "break-\neven")
+    modes = _grid("table", *headings)
+    modes.padding = (0, 1, 0, 0)  # names of tables are long
     for used in report.use.tables:
         compared, units = report.cost.tables[used.name], report.cost.units[used.name]
+        is_cheapest = used.is_provisioned == (compared.cheapest == capacity_modes.PROVISIONED)
         factor = compared.break_even_factor
         modes.add_row(
             used.name,
-            "provisioned" if used.is_provisioned else "on-demand",
             _count(units["read_units"]),
             _count(units["write_units"]),
             _dollars(compared.on_demand),
             _dollars(compared.provisioned),
             _dollars(compared.for_peak),
-            compared.cheapest,
-            f"at {factor:.3g} times this" if factor else "no traffic",
+            compared.cheapest + ("" if is_cheapest else "*"),
+            f"x {factor:.3g}" if factor else "",
         )
-    if report.use.tables:
-        out.print()
-        out.print(modes)
-        reads, writes = (capacity_modes.break_even_utilisation(prices, kind) for kind in ("read", "write"))
-        month = prices.fixed["hours_per_month"] * 3600
-        meets = f"{_count(writes * month)} writes or {_count(reads * month)} reads a month"
-        out.print(
-            f"Break-even: a provisioned unit costs as much as its requests on demand when {writes:.1%} (writes) or "
-            f"{reads:.1%} (reads) of it is used: {meets}.",
-            markup=False,
-        )
+    out.print()
+    out.print(modes)
+    reads, writes = (capacity_modes.break_even_utilisation(prices, kind) for kind in ("read", "write"))
+    month = prices.fixed["hours_per_month"] * 3600
+    out.print(
+        "*: the table is in the other mode. Break-even: at so many times this traffic, provisioned is the cheaper."
+    )
+    out.print(
+        f"A provisioned unit costs as much as its requests on demand when {writes:.1%} (writes) or {reads:.1%} (reads) "
+        f"of it is used: {writes * month:,.0f} writes or {reads * month:,.0f} reads a month.",
+        markup=False,
+    )
+
+
+def _heading(system: str) -> str:
+    """In two lines: that leaves room for all of them on a terminal of 80 columns."""
+    return system.replace("_", "\n")
 
 
 def _grid(first: str, *columns: str) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column(first)
+    table.add_column(first, overflow="fold")
     for column in columns:
-        table.add_column(column, justify="right")
+        table.add_column(column, justify="right", no_wrap=True)
     return table
 
 
@@ -267,7 +284,12 @@ def _dollars(amount: float) -> str:
 
 
 def _count(count: float) -> str:
-    return f"{count:,.0f}"
+    """With three digits, and `k`, `M` or `G` for thousands, millions, milliards."""
+    rounded = float(f"{count:.3g}")
+    for factor, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if rounded >= factor:
+            return f"{rounded / factor:.3g}{letter}"
+    return f"{count:.0f}"
 
 
 if __name__ == "__main__":

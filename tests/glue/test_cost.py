@@ -158,11 +158,37 @@ def test_each_kind_of_cost_is_reckoned_at_its_price(applied: Applied, capsys: py
 def test_the_table_names_prices_and_what_is_not_counted(applied: Applied, capsys: pytest.CaptureFixture[str]) -> None:
     cost.main(env="staging", since="7d")
     shown = capsys.readouterr().out
-    assert "agent_registry" in shown
     assert "Break-even" in shown
     assert "list prices of us-east-1" in shown
     assert "not those of eu-north-1" in shown
     assert "Not counted: free tier" in shown
+
+
+def test_the_tables_fit_a_terminal_of_80_columns(
+    applied: Applied, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cost.out, "width", 80)
+    for system in SYSTEMS:
+        applied.resources.append(
+            applied._resource(f"module.{system}_function[0]", "aws_lambda_function", function_name=system)
+        )
+        applied.publish("AWS/Lambda", "Invocations", 123_456_789, FunctionName=system)
+    applied.save()
+    cost.main(env="staging", since="7d")
+    lines = capsys.readouterr().out.splitlines()
+    (calls,) = (line.split() for line in lines if line.startswith("calls "))
+    assert len(calls) == 1 + len({*SYSTEMS, "shared", "total"}), "all of each"
+    tables = [line for line in lines if "  " in line]
+    assert len(tables) > 10
+    assert max(map(len, tables)) <= 80
+    assert "…" not in "".join(lines)
+
+
+@pytest.mark.parametrize(
+    ("count", "text"), [(0, "0"), (12.4, "12"), (999.6, "1k"), (1234, "1.23k"), (999_600, "1M"), (4.2e9, "4.2G")]
+)
+def test_counts_are_short(count: float, text: str) -> None:
+    assert cost._count(count) == text
 
 
 def test_a_table_that_somebody_deleted_is_told(applied: Applied, capsys: pytest.CaptureFixture[str]) -> None:
@@ -192,6 +218,22 @@ def test_the_period_is_one_that_cloudwatch_still_has(since: str, period: int) ->
     assert chosen.start % period == chosen.end % period == 0
     assert chosen.start <= now - seconds < chosen.start + period
     assert chosen.seconds == now - chosen.start
+
+
+@pytest.mark.parametrize(("age", "start", "period"), [(10, 60, 60), (7000, 7000, 60), (100_000, 100_000, 300)])
+def test_what_was_used_before_the_stack_was_made_is_not_its(age: int, start: int, period: int) -> None:
+    """Another of the same name may have been destroyed within the window."""
+    now = 1_800_000_000.0
+    made = datetime.datetime.fromtimestamp(now - age, datetime.UTC)
+    older = {"TableName": "older", "CreationDateTime": made}
+    younger = {"TableName": "younger", "CreationDateTime": made + datetime.timedelta(seconds=5)}
+    tables = [consumption._Table("pet_store", described, False, 0) for described in (younger, older)]
+    notes: list[str] = []
+    chosen = consumption._of_the_stack(consumption.window(7 * 86400, now), tables, notes)
+    assert chosen.period == period
+    assert now - start - period < chosen.start <= now - start
+    assert chosen.seconds == now - chosen.start
+    assert "younger than the window" in notes[0]
 
 
 @pytest.mark.parametrize("seconds", [0, 456 * 86400])
