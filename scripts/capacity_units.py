@@ -6,6 +6,7 @@ Units: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/read-wri
 Indexes: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/GSI.html
 """
 
+import functools
 import math
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
@@ -72,6 +73,7 @@ def value_bytes(attribute: Mapping[str, Any]) -> int:
     return sum(map(_binary_bytes, value))
 
 
+@functools.lru_cache(maxsize=100_000)  # the same numbers are met again and again
 def number_bytes(text: str) -> int:
     """About one byte for two significant digits, one more, and one for a minus."""
     mantissa, _, exponent = text.strip().lower().partition("e")

@@ -99,28 +99,29 @@ def main(
 
     The stack and its tables are only read. Leaves the runbook of a real restore, as the drill did it.
     """
-    opened = stack.open_stack(env)
-    applied = stack.applied_systems(opened)
-    stack.require_system(opened, applied, system)
-    if source not in ("", *SOURCES):
-        raise CommandError(f"FROM={source} is none.", f"Use {' or '.join(SOURCES)}.")
-    tables = _chosen(applied[system]["tables"], table, system)
-    with step(f"look at {', '.join(tables.values())}") as progress:
-        drills = [_prepared(opened, logical, name, source, read_units) for logical, name in tables.items()]
-        removed = [name for drill in drills for name in restored_copies.remove_left_over(drill.table, progress)]
-    for name in removed:
-        err.print(f"removed {name}, which a killed drill had left", markup=False)
-    err.print(opened.place, markup=False)
-    for drill in drills:
-        err.print(_announced(drill, opened.environment.region), markup=False)
-    if applied[system]["persistence"] == "memory":
-        err.print(f"{system} runs in memory: its tables are as they were when it last ran in DynamoDB")
-    began = datetime.now(UTC)
-    # The embedded AWS has nothing of the minute by which a backup may be off.
-    margin = 0.0 if opened.environment.embedded else restored_copies.BACKUP_MARGIN_SECONDS
-    found = run_drills(drills, margin)
-    failed = [one for one in found if one.failed]
-    runbook = None if failed else _write_runbook(opened, system, found, began)
+    with aws.kept_clients():
+        opened = stack.open_stack(env)
+        applied = stack.applied_systems(opened)
+        stack.require_system(opened, applied, system)
+        if source not in ("", *SOURCES):
+            raise CommandError(f"FROM={source} is none.", f"Use {' or '.join(SOURCES)}.")
+        tables = _chosen(applied[system]["tables"], table, system)
+        with step(f"look at {', '.join(tables.values())}") as progress:
+            drills = [_prepared(opened, logical, name, source, read_units) for logical, name in tables.items()]
+            removed = [name for drill in drills for name in restored_copies.remove_left_over(drill.table, progress)]
+        for name in removed:
+            err.print(f"removed {name}, which a killed drill had left", markup=False)
+        err.print(opened.place, markup=False)
+        for drill in drills:
+            err.print(_announced(drill, opened.environment.region), markup=False)
+        if applied[system]["persistence"] == "memory":
+            err.print(f"{system} runs in memory: its tables are as they were when it last ran in DynamoDB")
+        began = datetime.now(UTC)
+        # The embedded AWS has nothing of the minute by which a backup may be off.
+        margin = 0.0 if opened.environment.embedded else restored_copies.BACKUP_MARGIN_SECONDS
+        found = run_drills(drills, margin)
+        failed = [one for one in found if one.failed]
+        runbook = None if failed else _write_runbook(opened, system, found, began)
     if json_output:
         report = {"environment": env, "system": system, "passed": not failed, "removed_left_over": removed}
         shown = environments.shown(runbook) if runbook else None

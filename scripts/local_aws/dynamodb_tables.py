@@ -6,6 +6,7 @@ second a call. Its own code still does the work here; it is handed less to work 
 
 from __future__ import annotations
 
+import bisect
 import copy
 import inspect
 import json
@@ -16,6 +17,7 @@ from scripts.local_aws.dynamodb_strictness import InvalidError, check_index_keys
 from scripts.local_aws.moto_patch import replace
 
 _Key = tuple[Any, Any]
+_WHOLE = (None, None)  # segments of a scan that has none
 _READS = {"GetItem", "Query", "Scan", "BatchGetItem"}
 
 
@@ -65,6 +67,35 @@ def items(table: Any) -> list[Any]:
     if table.range_key_attr:
         return [item for partition in table.items.values() for item in partition.values()]
     return [item for item in table.items.values() if not isinstance(item, dict)]
+
+
+def _rest_of_segment(table: Any, segments: tuple[Any, Any], start_key: Any) -> list[Any]:
+    """What a scan has not passed yet, in moto's order. moto sorts all of the table for each page."""
+    changes = table.__dict__.get("local_aws_changes", 0)
+    known = table.__dict__.get("local_aws_scanned")
+    if known is None or known[0] != changes:
+        known = table.__dict__["local_aws_scanned"] = (changes, {_WHOLE: sorted(items(table), key=_place)})
+    ordered: dict[Any, list[Any]] = known[1]
+    if segments not in ordered:
+        ordered[segments] = [item for item in ordered[_WHOLE] if _is_within(item, *segments)]
+    found = ordered[segments]
+    return found[bisect.bisect_right(found, _place_of_key(table, start_key), key=_place) :] if start_key else found
+
+
+def _place(item: Any) -> Any:
+    return (item.hash_key, item.range_key) if item.range_key else item.hash_key
+
+
+def _place_of_key(table: Any, key: Any) -> Any:
+    place = key_of(table, key)
+    return place if place is None or place[1] else place[0]
+
+
+def _is_within(item: Any, segment: Any, total: Any) -> bool:
+    """moto can't tell where a binary key belongs."""
+    value = item.hash_key.value
+    value = value if isinstance(value, bytes) else str(value).encode()
+    return zlib.crc32(value) % int(total) == int(segment)
 
 
 def _slots(table: Any) -> _Slots:
@@ -168,15 +199,19 @@ def install() -> None:
 
     @replace(Table, "scan")
     def scan(original: Any, self: Any, *args: Any, **kwargs: Any) -> Any:
-        # moto copies each item, though only an index and a projection change what is copied.
-        arguments = scan_signature.bind(self, *args, **kwargs).arguments
-        if arguments.get("index_name") or arguments.get("projection_expression"):
+        bound = scan_signature.bind(self, *args, **kwargs)
+        if bound.arguments.get("index_name"):
             return original(self, *args, **kwargs)
-        in_plain_scan.append(True)
+        found = _rest_of_segment(self, bound.arguments.pop("segments", _WHOLE), bound.arguments["exclusive_start_key"])
+        self.all_items = lambda: found
+        # moto copies each item, though only a projection changes what is copied.
+        if not bound.arguments.get("projection_expression"):
+            in_plain_scan.append(True)
         try:
-            return original(self, *args, **kwargs)
+            return original(*bound.args, **bound.kwargs)
         finally:
-            in_plain_scan.pop()
+            in_plain_scan.clear()
+            del self.all_items
 
     @replace(Item, "__deepcopy__")
     def deepcopy_item(original: Any, self: Any, memo: dict[int, Any]) -> Any:
@@ -245,13 +280,7 @@ def install() -> None:
 
     @replace(Item, "is_within_segment")
     def is_within_segment(_original: Any, self: Any, segments: Any) -> bool:
-        """moto can't tell where a binary key belongs."""
-        if segments == (None, None):
-            return True
-        segment, total = segments
-        value = self.hash_key.value
-        value = value if isinstance(value, bytes) else str(value).encode()
-        return zlib.crc32(value) % int(total) == int(segment)
+        return segments == _WHOLE or _is_within(self, *segments)
 
     def deepcopy_table(self: Any, memo: dict[int, Any]) -> Any:
         # moto copies each table before a transaction, to put it back: `undo` does that, item by item.
@@ -260,7 +289,7 @@ def install() -> None:
         kind: Any = type(self)
         twin = memo[id(self)] = kind.__new__(kind)
         for name, value in self.__dict__.items():
-            if name != "local_aws_slots":
+            if name not in ("local_aws_slots", "local_aws_scanned"):
                 setattr(twin, name, copy.deepcopy(value, memo))
         return twin
 

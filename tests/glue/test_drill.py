@@ -14,7 +14,6 @@ from typing import Any
 
 import boto3
 import pytest
-import urllib3
 from botocore.exceptions import ClientError
 
 from scripts import drill, restored_copies, table_scan
@@ -33,6 +32,11 @@ READING = [
     "dynamodb:Scan",
     "application-autoscaling:Describe*",
 ]
+TABLE: dict[str, Any] = {
+    "BillingMode": "PAY_PER_REQUEST",
+    "KeySchema": [{"AttributeName": "id", "KeyType": "HASH"}],
+    "AttributeDefinitions": [{"AttributeName": "id", "AttributeType": "N"}],
+}
 PET = {"type": {"S": "dog"}, "price": {"N": "249.99"}, "tags": {"SS": ["good", "old"]}}
 
 
@@ -87,16 +91,15 @@ class Tables:
 
 
 def make_table(dynamodb: Any, name: str, *, recovery: bool = True, **settings: Any) -> None:
-    defaults = {
-        "BillingMode": "PAY_PER_REQUEST",
-        "KeySchema": [{"AttributeName": "id", "KeyType": "HASH"}],
-        "AttributeDefinitions": [{"AttributeName": "id", "AttributeType": "N"}],
-    }
-    dynamodb.create_table(TableName=name, **{**defaults, **settings})
+    dynamodb.create_table(TableName=name, **{**TABLE, **settings})
     if recovery:
-        dynamodb.update_continuous_backups(
-            TableName=name, PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True}
-        )
+        switch_recovery_on(dynamodb, name)
+
+
+def switch_recovery_on(dynamodb: Any, name: str) -> None:
+    dynamodb.update_continuous_backups(
+        TableName=name, PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True}
+    )
 
 
 def pet(number: int) -> dict[str, Any]:
@@ -143,20 +146,21 @@ def run_drill(
 def many(embedded_aws: Aws) -> Iterator[str]:
     """A table of fifty thousand items."""
     name = f"many-{uuid.uuid4().hex[:8]}"
-    dynamodb = embedded_aws.client("dynamodb")
-    make_table(dynamodb, name)
-    http = urllib3.PoolManager()
-    credential = f"local/20260101/{REGION}/dynamodb/aws4_request"
-    headers = {
-        "X-Amz-Target": "DynamoDB_20120810.BatchWriteItem",
-        "Content-Type": "application/x-amz-json-1.0",
-        "Authorization": f"AWS4-HMAC-SHA256 Credential={credential}, SignedHeaders=host, Signature=none",
-    }
-    for first in range(1, MANY + 1, 25):
-        items = ({"id": {"N": str(number)}, "price": PET["price"]} for number in range(first, first + 25))
-        puts = [{"PutRequest": {"Item": item}} for item in items]
-        body = json.dumps({"RequestItems": {name: puts}})
-        assert http.request("POST", embedded_aws.running.endpoint_url, body=body, headers=headers).status == 200
+    dynamodb, s3 = embedded_aws.client("dynamodb"), embedded_aws.client("s3")
+    items = ({"id": {"N": str(number)}, "price": PET["price"]} for number in range(1, MANY + 1))
+    s3.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": REGION})
+    s3.put_object(Bucket=name, Key="items.json", Body="\n".join(json.dumps({"Item": item}) for item in items).encode())
+    imported = dynamodb.import_table(
+        S3BucketSource={"S3Bucket": name},
+        InputFormat="DYNAMODB_JSON",
+        TableCreationParameters=TABLE | {"TableName": name},
+    )
+    arn = imported["ImportTableDescription"]["ImportArn"]
+    status = partial(dynamodb.describe_import, ImportArn=arn)
+    wait_for(lambda: status()["ImportTableDescription"]["ImportStatus"] == "COMPLETED", timeout=300)
+    switch_recovery_on(dynamodb, name)
+    s3.delete_object(Bucket=name, Key="items.json")
+    s3.delete_bucket(Bucket=name)
     yield name
     dynamodb.delete_table(TableName=name)
 
@@ -434,11 +438,16 @@ def test_interrupted_while_the_copy_is_being_made_it_goes_too(
         wait_for(tables.copies, timeout=60)
         os.kill(os.getpid(), signal.SIGINT)
 
+    # Where the tests run in the background, a shell has made them ignore Ctrl-C.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     interrupting = threading.Thread(target=interrupt)
     interrupting.start()
-    with pytest.raises(KeyboardInterrupt):
-        run_drill(capsys, monkeypatch)
-    interrupting.join()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            run_drill(capsys, monkeypatch)
+    finally:
+        interrupting.join()
+        signal.signal(signal.SIGINT, before)
 
 
 def _as_a_role_that_may(deployed: Deployed, monkeypatch: pytest.MonkeyPatch, *statements: dict[str, Any]) -> None:

@@ -349,3 +349,34 @@ def test_a_query_and_a_transaction_do_not_depend_on_the_tables_size(client: Any,
     client.batch_write_item(RequestItems={small: puts})
     assert query(table) < 2 * query(small) + 0.002
     assert transact(table) < 2 * transact(small) + 0.002
+
+
+def test_segments_are_scanned_page_by_page_while_others_write(client: Any) -> None:
+    name = f"t-{uuid.uuid4().hex[:10]}"
+    client.create_table(
+        TableName=name,
+        BillingMode="PAY_PER_REQUEST",
+        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
+        AttributeDefinitions=[
+            {"AttributeName": "pk", "AttributeType": "B"},
+            {"AttributeName": "sk", "AttributeType": "N"},
+        ],
+    )
+
+    def own(pk: int, sk: int) -> dict[str, Any]:
+        return {"pk": {"B": b"%d" % pk}, "sk": {"N": str(sk)}}
+
+    keys = [(pk, sk) for pk in range(12, 0, -1) for sk in (20, 3, 100)]
+    for pk, sk in keys:
+        client.put_item(TableName=name, Item=own(pk, sk))
+    found = []
+    for segment in range(3):
+        scan = {"TableName": name, "Segment": segment, "TotalSegments": 3, "Limit": 2, "ConsistentRead": True}
+        page = client.scan(**scan)
+        found += page["Items"]
+        while start := page.get("LastEvaluatedKey"):
+            # Where the last page ended need not be there any more.
+            client.delete_item(TableName=name, Key=start)
+            page = client.scan(**scan, ExclusiveStartKey=start)
+            found += page["Items"]
+    assert sorted((int(each["pk"]["B"]), int(each["sk"]["N"])) for each in found) == sorted(keys)
