@@ -3,6 +3,7 @@
 Exit codes: 0 done; 1 a check failed or AWS refused the work; 2 the caller must mend something first; 130 interrupted.
 """
 
+import io
 import os
 import signal
 import sys
@@ -24,8 +25,8 @@ EXIT_INTERRUPTED = 130
 LINE_SECONDS = 60.0  # without a terminal: so that a job's log shows that it lives
 
 # Without a terminal, rich would fold tables at 80 columns; logs and pipes take long lines.
-out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 200)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+out = Console(highlight=False, soft_wrap=True, emoji=False, width=None if sys.stdout.isatty() else 200)
+err = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 
 
 class CommandError(Exception):
@@ -105,10 +106,15 @@ def run(command: Callable[..., None]) -> NoReturn:
     # A terminated pipeline job and a closed terminal must clean up like Ctrl-C does.
     signal.signal(signal.SIGTERM, _stop)
     signal.signal(signal.SIGHUP, _stop)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # What a terminal or an encoding has no character for, such as a file name that is no text
+        sys.stdout.reconfigure(errors="backslashreplace")
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
     app.command()(command)
     try:
         code = app(standalone_mode=False)
+        if code == EXIT_INTERRUPTED:  # typer has caught it
+            err.print("interrupted")
         sys.exit(code or 0)
     except CommandError as error:
         next_step = f" {one_line(error.next_step)}" if error.next_step else ""

@@ -103,7 +103,7 @@ def _read(state: ExportState, table: Table, kind: Kind, target: list[str], pace:
     """All of the table into the state."""
     if state.fact("target") != target:
         state.begin(pace.workers, target=target, began_at=_now())
-    elif state.segments():
+    else:
         err.print(f"goes on with the export that began at {state.fact('began_at')}; RESTART=1 begins anew")
     caller = Caller(Connections(), pace)
 

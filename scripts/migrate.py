@@ -37,6 +37,8 @@ MANIFEST, QUARANTINE, KEPT_FILE, STATE = "manifest.json", "quarantine.jsonl", "k
 RECORDS, ITEMS = "records", "items"
 _SHOWN_BAD, _BAD_IN_JSON = 20, 1000
 _NOTE_SECONDS = 2.0
+# A file's name has up to 255 bytes, and a table's is in it, too.
+_LONGEST_NAME = 40
 _TOLD = {
     WRITTEN: "written by this migration",
     REPLACED: "replaced: the one in the table was older",
@@ -76,6 +78,8 @@ def main(
         raise CommandError(f"there is no folder or file {source!r}.", "Name one: FROM=json_storage.")
     if form not in ("", RECORDS, ITEMS):
         raise CommandError(f"FORM={form} is no form.", f"Use FORM={RECORDS} or FORM={ITEMS}.")
+    if quarantine and quarantine.resolve().is_relative_to(root.resolve()):
+        raise CommandError(f"{quarantine} lies in {root}: it would be read as records.", "Name another: QUARANTINE=….")
     with stack.exclusive(env), disk_errors():
         folder = folder_of(environments.load(env).build_dir, table, root)
         if restart:
@@ -107,7 +111,7 @@ def main(
 def folder_of(build_dir: Path, table: str, source: Path) -> Path:
     """Where a migration from this source into this table keeps what it knows."""
     mark = hashlib.sha256(str(source.resolve()).encode()).hexdigest()[:8]
-    return build_dir / "migration" / f"{table.replace('/', '_')}-{source.resolve().name}-{mark}"
+    return build_dir / "migration" / f"{table.replace('/', '_')}-{source.resolve().name[:_LONGEST_NAME]}-{mark}"
 
 
 def kind_of(table: Table, form: str, named: str) -> Kind:

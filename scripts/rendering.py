@@ -33,7 +33,8 @@ def render(template: str, **values: Any) -> str:
 def write(target: Path, text: str) -> Path:
     """Whole or not at all."""
     unfinished = target.with_name(target.name + ".new")
-    unfinished.write_text(text)
+    # A file name need be no text: its odd bytes are escaped, in JSON as JSON does it.
+    unfinished.write_text(text, encoding="utf-8", errors="backslashreplace")
     unfinished.replace(target)
     return target
 

@@ -12,10 +12,11 @@ import os
 import shutil
 import zlib
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
-from scripts.console import CommandError
+from scripts.console import CommandError, err
 from scripts.migration.extents import SUFFIXES, Extent, Place, extents
 from scripts.migration.meter import Meter
 from scripts.migration.records import InvalidRecordError, Kind, Record, decoded
@@ -24,6 +25,7 @@ from scripts.migration.state import OTHER, REFUSED, SAME, File, Row, State
 _COMMIT_RECORDS = 500
 # What is longer lies in a file beside the quarantine.
 _INLINE_BYTES = 1024 * 1024
+_SUFFIXES = tuple(suffix.encode() for suffix in SUFFIXES)
 
 
 class Bad(NamedTuple):
@@ -82,9 +84,20 @@ def _walk(root: Path) -> Iterator[tuple[bytes, int, int]]:
                     continue
                 if entry.is_dir(follow_symlinks=False):
                     folders.append(path)
-                elif entry.name.lower().endswith(tuple(suffix.encode() for suffix in SUFFIXES)) and entry.is_file():
-                    status = entry.stat()
+                elif entry.is_dir():
+                    err.print(f"{os.fsdecode(entry.path)} is a link to a folder, and not followed", markup=False)
+                elif entry.name.lower().endswith(_SUFFIXES) and (entry.is_file() or entry.is_symlink()):
+                    with _explained(os.fsdecode(entry.path)):
+                        status = entry.stat()
                     yield path, status.st_size, status.st_mtime_ns
+
+
+@contextmanager
+def _explained(path: str | Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise CommandError(f"{path} can't be read: {error.strerror}.", "Mend that, then run this again.") from error
 
 
 class Source:
@@ -146,11 +159,8 @@ class Source:
 
     def _extents(self, file: File) -> Iterator[tuple[Extent, Place]]:
         path = self.path(file.path)
-        try:
-            with path.open("rb") as opened:
-                yield from extents(opened, path.name.lower(), _place(file))
-        except OSError as error:
-            raise CommandError(f"{path} can't be read: {error.strerror}.", "Mend that, then run this again.") from error
+        with _explained(path), path.open("rb") as opened:
+            yield from extents(opened, path.name.lower(), _place(file))
 
     def _checked(self, extent: Extent) -> Record:
         if extent.problem:
@@ -245,13 +255,10 @@ class Placed(NamedTuple):
 def read_placed(records: Sequence[Placed]) -> Iterator[tuple[Row, bytes]]:
     """What stands at each place, as it did when it was noted. Any thread may call it."""
     for path, group in itertools.groupby(records, key=lambda one: one.path):
-        try:
-            with path.open("rb") as file:
-                for row, _ in group:
-                    file.seek(row.offset)
-                    raw = file.read(row.length)
-                    if zlib.crc32(raw) != row.crc:
-                        raise CommandError(f"{path} was changed since it was read.", "Run this again.")
-                    yield row, raw
-        except OSError as error:
-            raise CommandError(f"{path} can't be read: {error.strerror}.", "Mend that, then run this again.") from error
+        with _explained(path), path.open("rb") as file:
+            for row, _ in group:
+                file.seek(row.offset)
+                raw = file.read(row.length)
+                if zlib.crc32(raw) != row.crc:
+                    raise CommandError(f"{path} was changed since it was read.", "Run this again.")
+                yield row, raw

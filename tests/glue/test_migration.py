@@ -1,6 +1,8 @@
 """Profiles go from files into DynamoDB as if they had been stored through the API, and back into the same files."""
 
+import io
 import json
+import os
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -16,8 +18,9 @@ from common.errors import Throttled
 from scripts import dynamodb_local, migrate
 from scripts.console import CommandError
 from scripts.item_digest import digest
+from scripts.migration.tables import PROFILES
 from tests.glue.deployed import Deployed
-from tests.glue.migrating import PUTS, Place, write
+from tests.glue.migrating import ENV, PUTS, Place, write
 
 PLUMBER = {
     "id": "plumber-1",
@@ -252,6 +255,28 @@ def test_what_is_missing_later_fails_the_proof(place: Place, tmp_path: Path) -> 
         ExpressionAttributeValues={":other": {"S": "Tampered with"}},
     )
     assert place.refused(source)[0]["proof"]["different"] == 1
+
+
+def test_a_file_need_not_be_named_by_a_text(place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # As console.run does for each command
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(io.BytesIO(), encoding="utf-8", errors="backslashreplace"))
+    source = tmp_path / "json_storage"
+    source.mkdir()
+    (source / os.fsdecode(b"caf\xe9.json")).write_text('[{"id": "1", "name": "N"}, {"id": "1", "name": "Other"}]')
+    for options in ({"dry_run": True}, {"json_output": True}):
+        manifest, _ = place.refused(source, **options)
+    assert manifest["counts"] | {"written": 1, "bad": 1} == manifest["counts"]
+    quarantine = migrate.folder_of(place.folder / ENV, PROFILES, source) / migrate.QUARANTINE
+    assert os.fsencode(json.loads(quarantine.read_text())["file"]) == b"caf\xe9.json"
+    place.export(tmp_path / "out")
+    assert b"caf\xe9.json" in {os.fsencode(file.name) for file in (tmp_path / "out").iterdir()}
+
+
+def test_a_quarantine_within_the_source_is_refused(place: Place, tmp_path: Path) -> None:
+    source = write(tmp_path / "json_storage", one={"id": "1", "name": "N"})
+    for quarantine in (source / "bad.jsonl", source):
+        with pytest.raises(CommandError, match="would be read as records"):
+            place.migrate(source, quarantine=quarantine)
 
 
 def test_changed_files_are_noticed_and_read_anew(

@@ -151,6 +151,24 @@ def test_bytes_that_are_no_text_are_put_aside_as_they_are(tmp_path: Path) -> Non
     opened.close()
 
 
+def test_links_to_files_are_read_and_no_other_link_is_passed_over_in_silence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, elsewhere = tmp_path / "in", tmp_path / "elsewhere"
+    folder.mkdir()
+    elsewhere.mkdir()
+    (elsewhere / "a.json").write_text('{"id": "a", "name": "A"}')
+    (folder / "a.json").symlink_to(elsewhere / "a.json")
+    (folder / "more").symlink_to(elsewhere)
+    opened, _ = read(folder, tmp_path / "state")
+    assert opened.outcomes() == {"": 1}
+    opened.close()
+    assert f"{folder}/more is a link to a folder, and not followed" in capsys.readouterr().err
+    (folder / "b.json").symlink_to(elsewhere / "b.json")
+    with pytest.raises(CommandError, match=r"in/b\.json can't be read: No such file"):
+        read(folder, tmp_path / "other")
+
+
 def test_of_one_key_the_first_record_counts(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     same = {"id": "a", "name": "A", "n": 1.0}
