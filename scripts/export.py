@@ -102,7 +102,7 @@ def _require_own(to: Path, table: Table) -> None:
 def _read(state: ExportState, table: Table, kind: Kind, target: list[str], pace: Pace) -> None:
     """All of the table into the state."""
     if state.fact("target") != target:
-        state.begin(pace.workers, target=target, began_at=_now())
+        state.begin_anew(pace.workers, target=target, began_at=_now())
     else:
         err.print(f"goes on with the export that began at {state.fact('began_at')}; RESTART=1 begins anew")
     caller = Caller(Connections(), pace)
@@ -188,7 +188,7 @@ def _compared(state: ExportState, folder: Path, kind: Kind) -> Side:
     """Of the records in the files, each once."""
     checksum = Checksum()
     state.mark_none()
-    with step("read the files back") as progress, state.at_once():
+    with step("read the files back") as progress, state.transaction():
         meter = Meter(progress, state.count())
         for record in _records(folder, kind):
             if state.mark_first(record.key):

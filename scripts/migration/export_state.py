@@ -1,14 +1,13 @@
 """What an export has read so far: every record by its key, and how far each segment of the table is, in one file."""
 
 import json
-import sqlite3
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from scripts.migration.database import Database
+
 _SCHEMA = """
-CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS segments (number INTEGER PRIMARY KEY, after TEXT, done INTEGER NOT NULL DEFAULT 0);
 CREATE TABLE IF NOT EXISTS records (
   key TEXT PRIMARY KEY, digest BLOB NOT NULL, text TEXT NOT NULL, written INTEGER NOT NULL DEFAULT 0
@@ -25,32 +24,19 @@ class Found(NamedTuple):
     text: str
 
 
-class ExportState:
+class ExportState(Database):
     """Belongs to one thread."""
 
     def __init__(self, file: Path) -> None:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        self.database = sqlite3.connect(file, isolation_level=None)
-        self.database.execute("PRAGMA journal_mode=WAL")
-        self.database.execute("PRAGMA synchronous=NORMAL")
-        self.database.executescript(_SCHEMA)
+        super().__init__(file, _SCHEMA)
 
-    def close(self) -> None:
-        self.database.close()
-
-    def begin(self, segments: int, **facts: Any) -> None:
-        """Anew."""
-        self.database.execute("BEGIN IMMEDIATE")
-        for table in ("facts", "segments", "records"):
-            self.database.execute(f"DELETE FROM {table}")  # noqa: S608  our own names
-        self.database.executemany("INSERT INTO segments (number) VALUES (?)", [(number,) for number in range(segments)])
-        rows = [(name, json.dumps(value)) for name, value in facts.items()]
-        self.database.executemany("INSERT INTO facts VALUES (?, ?)", rows)
-        self.database.execute("COMMIT")
-
-    def fact(self, name: str) -> Any:
-        found = self.database.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
-        return None if found is None else json.loads(found[0])
+    def begin_anew(self, segments: int, **facts: Any) -> None:
+        numbers = [(number,) for number in range(segments)]
+        with self.transaction():
+            for table in ("facts", "segments", "records"):
+                self.database.execute(f"DELETE FROM {table}")  # noqa: S608  our own names
+            self.database.executemany("INSERT INTO segments (number) VALUES (?)", numbers)
+            self.note(**facts)
 
     def segments(self) -> list[tuple[int, int, Any]]:
         """Those not read to their end: number, of how many, and the key to go on after."""
@@ -60,13 +46,12 @@ class ExportState:
 
     def store(self, segment: int, found: Iterable[Found], after: Any) -> None:
         """A page and the place behind it, both or neither; `after` is None at the segment's end."""
-        self.database.execute("BEGIN IMMEDIATE")
-        self.database.executemany("INSERT OR REPLACE INTO records (key, digest, text) VALUES (?, ?, ?)", found)
-        self.database.execute(
-            "UPDATE segments SET after = ?, done = ? WHERE number = ?",
-            (after and json.dumps(after), after is None, segment),
-        )
-        self.database.execute("COMMIT")
+        with self.transaction():
+            self.database.executemany("INSERT OR REPLACE INTO records (key, digest, text) VALUES (?, ?, ?)", found)
+            self.database.execute(
+                "UPDATE segments SET after = ?, done = ? WHERE number = ?",
+                (after and json.dumps(after), after is None, segment),
+            )
 
     def count(self) -> int:
         return int(self.database.execute("SELECT count(*) FROM records").fetchone()[0])
@@ -85,18 +70,8 @@ class ExportState:
 
     def mark(self, keys: Iterable[str]) -> None:
         """As written to a file."""
-        self.database.execute("BEGIN IMMEDIATE")
-        self.database.executemany("UPDATE records SET written = 1 WHERE key = ?", [(key,) for key in keys])
-        self.database.execute("COMMIT")
-
-    @contextmanager
-    def at_once(self) -> Iterator[None]:
-        """All changes within are one transaction."""
-        self.database.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-        finally:
-            self.database.execute("COMMIT")
+        with self.transaction():
+            self.database.executemany("UPDATE records SET written = 1 WHERE key = ?", [(key,) for key in keys])
 
     def mark_first(self, key: str) -> bool:
         """Whether this is the first time since `mark_none`."""

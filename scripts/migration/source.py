@@ -51,19 +51,17 @@ def list_files(state: State, root: Path) -> str:
     """
     database = state.database
     database.execute("CREATE TEMP TABLE listed (path BLOB NOT NULL, size INTEGER NOT NULL, modified INTEGER NOT NULL)")
-    database.execute("BEGIN")
-    database.executemany("INSERT INTO listed VALUES (?, ?, ?)", _walk(root))
-    database.execute("COMMIT")
+    with state.transaction():
+        database.executemany("INSERT INTO listed VALUES (?, ?, ?)", _walk(root))
     fingerprint = hashlib.sha256()
     for row in database.execute("SELECT path, size, modified FROM listed ORDER BY path"):
         fingerprint.update(repr(row).encode())
     found = fingerprint.hexdigest()
     if state.fact("fingerprint") != found:
         state.forget()
-        state.begin()
-        database.execute("INSERT INTO files (path, size, modified) SELECT * FROM listed ORDER BY path")
-        state.note(fingerprint=found)
-        state.commit()
+        with state.transaction():
+            database.execute("INSERT INTO files (path, size, modified) SELECT * FROM listed ORDER BY path")
+            state.note(fingerprint=found)
     database.execute("DROP TABLE listed")
     return found
 
@@ -117,20 +115,20 @@ class Source:
         places: dict[int, tuple[Place | None, int]] = {}
 
         def commit() -> None:
-            state.begin()
-            state.database.executemany(
-                "INSERT INTO records (file, ordinal, offset, length, line, col, crc, key, digest, changes) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                rows,
-            )
-            state.database.executemany(
-                "INSERT INTO bad (file, ordinal, offset, length, line, col, reasons) VALUES (?, ?, ?, ?, ?, ?, ?)", bad
-            )
-            state.database.executemany(
-                "UPDATE files SET place = ?, done = ? WHERE number = ?",
-                [(json.dumps(place), done, number) for number, (place, done) in places.items()],
-            )
-            state.commit()
+            with state.transaction():
+                state.database.executemany(
+                    "INSERT INTO records (file, ordinal, offset, length, line, col, crc, key, digest, changes) "
+                    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    rows,
+                )
+                state.database.executemany(
+                    "INSERT INTO bad (file, ordinal, offset, length, line, col, reasons) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                    bad,
+                )
+                state.database.executemany(
+                    "UPDATE files SET place = ?, done = ? WHERE number = ?",
+                    [(json.dumps(place), done, number) for number, (place, done) in places.items()],
+                )
             meter.add(len(rows) + len(bad))
             rows.clear()
             bad.clear()
@@ -172,15 +170,14 @@ class Source:
     def _tell_repeated_keys(self) -> None:
         """The first of those with one key counts; equal ones are the same record, others are bad."""
         state = self._state
-        state.begin()
-        state.database.execute("CREATE INDEX IF NOT EXISTS by_key ON records (key, number)")
-        state.database.execute(
-            "UPDATE records SET outcome = iif(records.digest = one.digest, ?, ?), first = one.number "
-            "FROM (SELECT key, digest, min(number) AS number FROM records GROUP BY key HAVING count(*) > 1) AS one "
-            "WHERE records.key = one.key AND records.number > one.number",
-            (SAME, OTHER),
-        )
-        state.commit()
+        with state.transaction():
+            state.database.execute("CREATE INDEX IF NOT EXISTS by_key ON records (key, number)")
+            state.database.execute(
+                "UPDATE records SET outcome = iif(records.digest = one.digest, ?, ?), first = one.number "
+                "FROM (SELECT key, digest, min(number) AS number FROM records GROUP BY key HAVING count(*) > 1) AS one "
+                "WHERE records.key = one.key AND records.number > one.number",
+                (SAME, OTHER),
+            )
 
     def bad(self) -> Iterator[Bad]:
         """All that is not written because of what it is."""

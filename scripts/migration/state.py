@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from scripts.console import EXIT_FAILED, CommandError
+from scripts.migration.database import Database
 
 # What becomes of a record. WRITTEN: by us; PRESENT: it was there; REPLACED: an older one was; KEPT: a newer or other
 # one is there, and stays; SAME: another record of the source is equal; OTHER: … has its key; REFUSED: by DynamoDB.
@@ -21,7 +22,6 @@ SAME, OTHER, REFUSED = "same", "other", "refused"
 IN_TABLE = (WRITTEN, PRESENT, REPLACED)
 
 _SCHEMA = """
-CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS files (
   number INTEGER PRIMARY KEY, path BLOB NOT NULL, size INTEGER NOT NULL, modified INTEGER NOT NULL,
   place TEXT, done INTEGER NOT NULL DEFAULT 0
@@ -80,42 +80,18 @@ class File(NamedTuple):
     place: str | None
 
 
-class State:
+class State(Database):
     """Belongs to one thread."""
 
     def __init__(self, file: Path) -> None:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        self.file = file
-        self.database = sqlite3.connect(file, isolation_level=None)
-        self.database.execute("PRAGMA journal_mode=WAL")
-        # A killed process loses nothing; after a power cut the last moments are done again.
-        self.database.execute("PRAGMA synchronous=NORMAL")
-        self.database.executescript(_SCHEMA)
-
-    def close(self) -> None:
-        self.database.close()
-
-    def begin(self) -> None:
-        self.database.execute("BEGIN IMMEDIATE")
-
-    def commit(self) -> None:
-        self.database.execute("COMMIT")
-
-    def fact(self, name: str, default: Any = None) -> Any:
-        found = self.database.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
-        return default if found is None else json.loads(found[0])
-
-    def note(self, **facts: Any) -> None:
-        rows = [(name, json.dumps(value)) for name, value in facts.items()]
-        self.database.executemany("INSERT OR REPLACE INTO facts VALUES (?, ?)", rows)
+        super().__init__(file, _SCHEMA)
 
     def forget(self) -> None:
         """Begins anew."""
-        self.begin()
-        for table in ("facts", "files", "records", "bad"):
-            self.database.execute(f"DELETE FROM {table}")  # noqa: S608  our own names
-        self.database.execute("DROP INDEX IF EXISTS by_key")
-        self.commit()
+        with self.transaction():
+            for table in ("facts", "files", "records", "bad"):
+                self.database.execute(f"DELETE FROM {table}")  # noqa: S608  our own names
+            self.database.execute("DROP INDEX IF EXISTS by_key")
 
     def reset_outcomes(self) -> None:
         """As if nothing had been written."""
@@ -155,9 +131,9 @@ class State:
 
     def settle(self, outcomes: Iterable[tuple[str, int | None, str, int]]) -> None:
         """Outcome, version and detail of records, by number; all or none."""
-        self.begin()
-        self.database.executemany("UPDATE records SET outcome = ?, version = ?, detail = ? WHERE number = ?", outcomes)
-        self.commit()
+        update = "UPDATE records SET outcome = ?, version = ?, detail = ? WHERE number = ?"
+        with self.transaction():
+            self.database.executemany(update, outcomes)
 
     def outcomes(self) -> dict[str, int]:
         """How many records have which outcome; "" for none yet."""

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 from botocore.exceptions import ClientError
 
 from scripts import aws, stack
-from scripts.console import CommandError
+from scripts.console import CommandError, err
 from scripts.stack import Stack
 
 PROFILES = "agent_profiles.profiles"
@@ -33,6 +33,9 @@ def find(opened: Stack, named: str) -> Table:
         stack.require_system(opened, systems, system)
     name = declared[logical]["name"] if logical in declared else named
     match = profiles["match"]["name"] if profiles and profiles["profiles"]["name"] == name else ""
+    if logical in declared and systems[system].get("persistence") == "memory":
+        back = f"make back-to-dynamodb ENV={opened.environment.name} SYSTEM={system}"
+        err.print(f"{system} runs in memory: what {name} holds is seen after `{back}`", markup=False)
     return described(name, match)
 
 

@@ -19,7 +19,7 @@ from scripts import dynamodb_local, migrate
 from scripts.console import CommandError
 from scripts.item_digest import digest
 from scripts.migration.tables import PROFILES
-from tests.glue.deployed import Deployed
+from tests.glue.deployed import BUCKET, KEY, Deployed
 from tests.glue.migrating import ENV, PUTS, Place, write
 
 PLUMBER = {
@@ -270,6 +270,16 @@ def test_a_file_need_not_be_named_by_a_text(place: Place, tmp_path: Path, monkey
     assert os.fsencode(json.loads(quarantine.read_text())["file"]) == b"caf\xe9.json"
     place.export(tmp_path / "out")
     assert b"caf\xe9.json" in {os.fsencode(file.name) for file in (tmp_path / "out").iterdir()}
+
+
+def test_it_is_told_that_a_system_in_memory_does_not_show_its_table(
+    place: Place, deployed: Deployed, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    state = json.loads(deployed.s3.get_object(Bucket=BUCKET, Key=KEY)["Body"].read())
+    state["outputs"]["verification"]["value"]["systems"]["agent_profiles"]["persistence"] = "memory"
+    deployed.s3.put_object(Bucket=BUCKET, Key=KEY, Body=json.dumps(state).encode())
+    place.migrate(write(tmp_path / "json_storage", one={"id": "1", "name": "N"}))
+    assert "make back-to-dynamodb ENV=staging SYSTEM=agent_profiles" in capsys.readouterr().err
 
 
 def test_a_quarantine_within_the_source_is_refused(place: Place, tmp_path: Path) -> None:

@@ -169,6 +169,22 @@ def test_links_to_files_are_read_and_no_other_link_is_passed_over_in_silence(
         read(folder, tmp_path / "other")
 
 
+def test_an_interrupted_note_is_undone_and_the_next_one_taken(tmp_path: Path) -> None:
+    state = State(tmp_path / "state")
+
+    def interrupted() -> None:
+        with state.transaction():
+            state.note(first=1)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    with state.transaction():
+        state.note(second=2)
+    assert (state.fact("first"), state.fact("second")) == (None, 2)
+    state.close()
+
+
 def test_of_one_key_the_first_record_counts(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     same = {"id": "a", "name": "A", "n": 1.0}
