@@ -149,12 +149,15 @@ def _seen(checkout: Checkout) -> dict[str, Any]:
     seen = {}
     for name in TABLES:
         table = dynamodb.describe_table(TableName=name)["Table"]
+        backups = dynamodb.describe_continuous_backups(TableName=name)["ContinuousBackupsDescription"]
+        # The end of what can be restored follows the clock, whoever does what.
+        backups["PointInTimeRecoveryDescription"].pop("LatestRestorableDateTime", None)
         seen[name] = {
             "table": table,
             "items": dynamodb.scan(TableName=name)["Items"],
             "ttl": dynamodb.describe_time_to_live(TableName=name)["TimeToLiveDescription"],
             "tags": dynamodb.list_tags_of_resource(ResourceArn=table["TableArn"])["Tags"],
-            "backups": dynamodb.describe_continuous_backups(TableName=name)["ContinuousBackupsDescription"],
+            "backups": backups,
         }
     return seen
 
