@@ -61,13 +61,13 @@ _SHOWN = {
 
 
 class Report(NamedTuple):
-    """One way to look at the cost; `routes` are those of an estimate."""
+    """One way to look at the cost; `routes` are those of an estimate, None of what was used."""
 
     title: str
     use: Use
     cost: Cost
     notes: list[str]
-    routes: Mapping[str, Mapping[str, RouteUse]]
+    routes: Mapping[str, Mapping[str, RouteUse]] | None
 
 
 def main(
@@ -88,7 +88,7 @@ def main(
         with step(f"read what was used in {since}") as progress:
             use, notes = consumption.of_stack(instances, chosen, prices, progress)
         title = f"{env}: what was used in {durations.text(use.seconds)}, as a month of it"
-        reports["consumed"] = Report(title, use, cost_model.cost(use, prices), notes, {})
+        reports["consumed"] = Report(title, use, cost_model.cost(use, prices), notes, None)
     if not instances or environment.volumes:
         reports["expected"] = _expected(environment, instances, prices)
     told = {kind: _facts(report, prices) for kind, report in reports.items()}
@@ -127,7 +127,9 @@ def _expected(environment: Environment, instances: Sequence[Instance], prices: P
             use, routes = expected_use.of_stack(instances, expected, prices, running, environment.region, progress)
     file = environments.shown(environment.file)
     notes = [f"Volumes are those of [volumes] in {file}."]
-    if not expected.is_stated:
+    if not routes:
+        notes = ["Every system is switched off."]
+    elif not expected.is_stated:
         notes = [
             f"{file} states no volumes: {volumes.ASSUMED_CALLS:,} calls a month of each route are assumed. State your "
             "own in [volumes.<system>], for example " + _example(routes)
@@ -136,11 +138,12 @@ def _expected(environment: Environment, instances: Sequence[Instance], prices: P
         f"Assumed: {expected.settings['function_milliseconds']:g} ms a call, a peak of "
         f"{expected.settings['peak_to_mean']:g} times the mean, and what scripts/workloads/ says of sizes."
     )
+    notes += expected_use.shortages(instances, use)
     return Report(f"{environment.name}: what is expected of a month", use, cost_model.cost(use, prices), notes, routes)
 
 
 def _example(routes: Mapping[str, Mapping[str, RouteUse]]) -> str:
-    system = next(iter(routes), "agent_registry")
+    system = next(iter(routes))
     return f'[volumes.{system}] "{volumes.routes(system)[0]}" = 250_000.'
 
 
@@ -208,7 +211,7 @@ def _show(report: Report, prices: Prices) -> None:
     each = [found.million_calls(system) for system in systems]
     table.add_row("a million calls", *("" if one is None else _dollars(one) for one in each), "")
     out.print(table)
-    if not report.routes:
+    if report.routes is None:
         own = _dollars(cost_model.window_cost(report.use, found, prices))
         out.print(f"The {durations.text(report.use.seconds)} themselves: {own}.")
     if report.routes:
@@ -229,6 +232,7 @@ def _show_routes(by_system: Mapping[str, Mapping[str, RouteUse]], prices: Prices
             table.add_row(route, *units, _dollars(facts["million_calls_usd_on_demand"]))
     out.print()
     out.print(table)
+    out.print("A million: US dollars for what a million such calls ask of tables, on demand.")
 
 
 def _show_modes(report: Report, prices: Prices) -> None:

@@ -147,12 +147,12 @@ def cost(use: Use, prices: Prices) -> Cost:
         requests = function.calls * prices.by_use["lambda_requests_million"] / 1_000_000
         add(function.system, "function", (requests + function.gigabyte_seconds * rate) * scale)
     api = use.api_requests * scale * prices.by_use["http_api_requests_million"] / 1_000_000
-    all_calls = sum(calls.values())
+    # Of the API's requests as a whole, each system has those that its function got; the others reached none of these.
+    requests = max(sum(calls.values()), use.api_requests * scale)
     for system, count in calls.items():
-        # The API counts as a whole: each system has the share of it that its function has of the calls.
-        add(system, "api", api * count / all_calls if all_calls else 0.0)
-    if not all_calls and api:
-        add(SHARED, "api", api)
+        add(system, "api", api * count / requests if requests else 0.0)
+    if rest := requests - sum(calls.values()):
+        add(SHARED, "api", api * rest / requests)
     for system, size in use.log_bytes.items():
         add(system, "logs", size * scale / _GIGABYTE * prices.by_use["log_ingestion_gigabyte"])
     for system, costs in use.fixed.items():

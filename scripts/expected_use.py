@@ -8,6 +8,7 @@ import contextlib
 import importlib
 import io
 import json
+import math
 import os
 import socket
 import sys
@@ -69,7 +70,7 @@ def of_stack(
     instances: Sequence[Instance], expected: Volumes, prices: Prices, running: Running, region: str, progress: Progress
 ) -> tuple[Use, dict[str, dict[str, RouteUse]]]:
     """What these resources would use in a month, and what a call of each route takes, by system."""
-    seconds = prices.fixed["hours_per_month"] * _SECONDS_PER_HOUR
+    seconds, scaled = prices.fixed["hours_per_month"] * _SECONDS_PER_HOUR, scalings(instances)
     tables = [one for one in instances if one.type == "aws_dynamodb_table"]
     functions = {cost_model.system_of(one): one for one in instances if one.type == "aws_lambda_function"}
     dynamodb = client("dynamodb", running, region)
@@ -100,7 +101,7 @@ def of_stack(
     return Use(
         seconds=seconds,
         period_seconds=seconds / _HOURS_PER_DAY,
-        tables=tuple(_table_use(table, units, stored, expected) for table in tables),
+        tables=tuple(_table_use(one, units, stored, expected, scaled, seconds / _HOURS_PER_DAY) for one in tables),
         functions=tuple(
             FunctionUse(
                 system,
@@ -249,18 +250,79 @@ def _event(method: str, path: str, body: Any, headers: Mapping[str, str]) -> dic
     return event
 
 
-def _table_use(table: Instance, units: Units, stored: Mapping[tuple[str, str], float], expected: Volumes) -> TableUse:
+class Scaling(NamedTuple):
+    """Between which units a second a scaler moves, and at what use it aims: 0.7 for 70 %."""
+
+    least: float
+    most: float
+    target: float
+
+
+def scalings(instances: Sequence[Instance]) -> dict[tuple[str, str, str], Scaling]:
+    """By table, index ("" for the table itself) and kind: `read` or `write`."""
+    found = {}
+    policies = [one.attributes for one in instances if one.type == "aws_appautoscaling_policy"]
+    for target in [one.attributes for one in instances if one.type == "aws_appautoscaling_target"]:
+        if target.get("service_namespace") == "dynamodb" and target.get("resource_id"):
+            percents = [
+                settings["target_value"]
+                for policy in policies
+                for settings in policy.get("target_tracking_scaling_policy_configuration") or []
+                if (policy.get("resource_id"), policy.get("scalable_dimension"))
+                == (target["resource_id"], target["scalable_dimension"])
+            ]
+            _, table, *index = target["resource_id"].split("/")
+            kind = "read" if "Read" in target["scalable_dimension"] else "write"
+            aim = percents[0] / 100 if percents else capacity_modes.TARGET_UTILISATION
+            found[table, "/".join(index[1:]), kind] = Scaling(target["min_capacity"], target["max_capacity"], aim)
+    return found
+
+
+def shortages(instances: Sequence[Instance], use: Use) -> Iterator[str]:
+    """Where more is expected in the busiest hour than the provisioned capacity may become."""
+    scaled = scalings(instances)
+    for table in use.tables:
+        for place in table.places if table.is_provisioned else ():
+            paid = {"read": (place.reads, place.provisioned_reads), "write": (place.writes, place.provisioned_writes)}
+            for kind, (units, provisioned) in paid.items():
+                scaling = scaled.get((table.name, place.name, kind))
+                most = scaling.most if scaling else provisioned
+                peak = max(units, default=0.0) / use.period_seconds
+                if peak > most:
+                    what = f"index {place.name} of table {table.name}" if place.name else f"table {table.name}"
+                    yield (
+                        f"Too little capacity: {what} gets {peak:,.0f} {kind}s a second in the busiest hour, and is "
+                        f"provisioned for {most:,.0f}; the others are throttled."
+                    )
+
+
+def _table_use(
+    table: Instance,
+    units: Units,
+    stored: Mapping[tuple[str, str], float],
+    expected: Volumes,
+    scaled: Mapping[tuple[str, str, str], Scaling],
+    period_seconds: float,
+) -> TableUse:
+    """A period is the same hour of all days of a month."""
     stated = table.attributes
     name = stated["name"]
     provisioned = stated.get("billing_mode") == "PROVISIONED"
+    peak_to_mean = expected.settings["peak_to_mean"]
 
     def place(index: str, capacity: Mapping[str, Any]) -> Place:
-        def shaped(kind: str) -> tuple[float, ...]:
-            mean = units.get((name, index, kind), 0.0) / _HOURS_PER_DAY
-            return capacity_modes.shaped(mean, expected.settings["peak_to_mean"], _HOURS_PER_DAY)
+        def paid(kind: str, hours: Sequence[float]) -> float:
+            scaling = scaled.get((name, index, kind))
+            if not provisioned or not scaling:
+                return float(capacity.get(f"{kind}_capacity") or 0) if provisioned else 0.0
+            needed = [units / period_seconds / scaling.target for units in hours]
+            return sum(min(max(math.ceil(one), scaling.least), scaling.most) for one in needed) / len(needed)
 
-        paid = [float(capacity.get(f"{kind}_capacity") or 0) if provisioned else 0.0 for kind in ("read", "write")]
-        return Place(index, shaped("read"), shaped("write"), *paid)
+        reads, writes = (
+            capacity_modes.shaped(units.get((name, index, kind), 0.0) / _HOURS_PER_DAY, peak_to_mean, _HOURS_PER_DAY)
+            for kind in ("read", "write")
+        )
+        return Place(index, reads, writes, paid("read", reads), paid("write", writes))
 
     recovers = any(block.get("enabled") for block in stated.get("point_in_time_recovery") or [])
     own = stored.get((name, ""), 0.0)

@@ -139,7 +139,9 @@ def test_each_kind_of_cost_is_reckoned_at_its_price(applied: Applied, capsys: py
     assert registry["function_usd"] == pytest.approx(
         WEEK_TO_MONTH * (2 * 0.20 + gigabyte_seconds * 0.0000133334), rel=WHOLE_HOURS
     )
-    assert registry["api_usd"] == pytest.approx(WEEK_TO_MONTH * 3, rel=WHOLE_HOURS)
+    assert registry["api_usd"] == pytest.approx(WEEK_TO_MONTH * 2, rel=WHOLE_HOURS)
+    shared = found["systems"]["shared"]["api_usd"]
+    assert shared == pytest.approx(WEEK_TO_MONTH, rel=WHOLE_HOURS), "what reached no function"
     assert registry["logs_usd"] == pytest.approx(WEEK_TO_MONTH * 2 * 0.50, rel=WHOLE_HOURS)
     assert registry["fixed"] == {"alarms": 0.10}
     size = found["tables"][applied.agents]["storage_bytes"]
