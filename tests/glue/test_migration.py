@@ -282,6 +282,15 @@ def test_it_is_told_that_a_system_in_memory_does_not_show_its_table(
     assert "make back-to-dynamodb ENV=staging SYSTEM=agent_profiles" in capsys.readouterr().err
 
 
+def test_an_empty_table_goes_both_ways(place: Place, tmp_path: Path) -> None:
+    for table in (PROFILES, place.match):
+        assert place.export(tmp_path / table, table=table)["records"] == 0
+        assert place.migrate(tmp_path / table, table=table)["proof"]["equal"]
+    (tmp_path / "nothing").mkdir()
+    with pytest.raises(CommandError, match="holds no"):
+        place.migrate(tmp_path / "nothing")
+
+
 def test_a_quarantine_within_the_source_is_refused(place: Place, tmp_path: Path) -> None:
     source = write(tmp_path / "json_storage", one={"id": "1", "name": "N"})
     for quarantine in (source / "bad.jsonl", source):
