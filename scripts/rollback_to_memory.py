@@ -60,10 +60,13 @@ def main(
         before = opened.environment.file.read_text()
         stated = opened.environment.variables.get(VARIABLE, {})
         after = environment_file.edited(before, {(VARIABLE,): _with(stated, system, mode)})
-        switches = _plan(opened, system, systems[system], mode, _with(stated, system, mode) or {})
+        losses = _losses(systems[system], system, mode)
+        changed = before != after or {systems[system][VARIABLE], _served(systems[system])[0]} != {mode}
+        if changed and not yes and not sys.stdin.isatty():
+            _agree(opened, system, mode, losses, yes=False)  # nobody will: that needs no plan
+        switches = changed and _plan(opened, system, systems[system], mode, _with(stated, system, mode) or {})
         changed = switches or before != after
         if changed:
-            losses = _losses(systems[system], system, mode)
             try:
                 _agree(opened, system, mode, losses, yes=yes)
                 environment_file.write(opened.environment, before, after)
@@ -227,14 +230,19 @@ def _prove(env: str, system: str, mode: str, *, show: bool) -> None:
     verify.require_passed(checks)
 
 
-def _require_setting(applied: Mapping[str, Any], system: str, mode: str) -> None:
+def _served(applied: Mapping[str, Any]) -> tuple[str, str]:
+    """What callers get: where it keeps its state, and which version that is."""
     serving = aws.client("lambda").get_function_configuration(
         FunctionName=applied["function_name"], Qualifier=applied["alias_name"]
     )
-    has = serving.get("Environment", {}).get("Variables", {}).get(_SETTING)
+    return serving.get("Environment", {}).get("Variables", {}).get(_SETTING, ""), serving["Version"]
+
+
+def _require_setting(applied: Mapping[str, Any], system: str, mode: str) -> None:
+    has, version = _served(applied)
     if has != mode:
         raise CommandError(
-            f"callers of {system} get version {serving['Version']}, which keeps its state in {has}.",
+            f"callers of {system} get version {version}, which keeps its state in {has}.",
             "Run this again.",
             EXIT_FAILED,
         )
