@@ -23,6 +23,7 @@ from scripts.diagnosis import (
     alarms,
     api,
     applied,
+    fixes,
     functions,
     hot_keys,
     load,
@@ -93,7 +94,9 @@ def _examine(environment: Environment, since: timedelta, only: str) -> Report:
         if caller is None:
             return _blocked(Report(environment, "", began, since, found, [], 1), f"state, {_EVERYTHING}")
         progress.update("state")
-        trouble, looked = _attempt("state", lambda: applied.look(environment, caller.account_id, caller.now), refused)
+        trouble, looked = _attempt(
+            environment, "state", lambda: applied.look(environment, caller.account_id, caller.now), refused
+        )
         more, state = looked or ([], None)
         found += [*trouble, *more]
         if state is None:
@@ -101,7 +104,7 @@ def _examine(environment: Environment, since: timedelta, only: str) -> Report:
             return _blocked(Report(environment, caller.account_id, began, since, found, [], 2), _EVERYTHING)
         bucket = environments.state_bucket(environment, caller.account_id)
         trouble, marks = _attempt(
-            "what is rolled back", lambda: rollback_marks.read(bucket, environment.state_key), refused
+            environment, "what is rolled back", lambda: rollback_marks.read(bucket, environment.state_key), refused
         )
         found += trouble
     if only and only not in state.systems:
@@ -113,7 +116,7 @@ def _examine(environment: Environment, since: timedelta, only: str) -> Report:
     subject = Examined(environment, state, marks or Marks(), built, caller.now, since, only)
     checks = list(_checks(subject))
     with step(f"look at {len(checks)} parts of {environment.name}") as progress, ThreadPoolExecutor(AT_ONCE) as pool:
-        for part, denied in pool.map(lambda check: _looked(check, progress), checks):
+        for part, denied in pool.map(lambda check: _looked(environment, check, progress), checks):
             found += part
             refused |= denied
     found += refusals.told(environment, caller.arn, refused)
@@ -161,7 +164,7 @@ def _of_function(
             raise
 
 
-def _looked(check: Check, progress: Progress) -> tuple[list[Finding], set[Refusal]]:
+def _looked(environment: Environment, check: Check, progress: Progress) -> tuple[list[Finding], set[Refusal]]:
     """What a check found, also before something came in its way."""
     progress.update(check.name)
     found: list[Finding] = []
@@ -170,11 +173,13 @@ def _looked(check: Check, progress: Progress) -> tuple[list[Finding], set[Refusa
     def collect() -> None:
         found.extend(check.look())
 
-    trouble, _ = _attempt(check.name, collect, refused)
+    trouble, _ = _attempt(environment, check.name, collect, refused)
     return [*found, *trouble], refused
 
 
-def _attempt(name: str, action: Callable[[], T], refused: set[Refusal]) -> tuple[list[Finding], T | None]:
+def _attempt(
+    environment: Environment, name: str, action: Callable[[], T], refused: set[Refusal]
+) -> tuple[list[Finding], T | None]:
     try:
         return [], action()
     except ClientError as error:
@@ -184,8 +189,8 @@ def _attempt(name: str, action: Callable[[], T], refused: set[Refusal]) -> tuple
         return [_could_not_look(name, error)], None
     except (BotoCoreError, ResponseParserError, CommandError) as error:
         return [_could_not_look(name, error)], None
-    except (LookupError, TypeError, ValueError, AttributeError) as error:  # an answer of a shape that nobody expected
-        return [_could_not_look(name, error)], None
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        return [_unexpected(environment, name, error)], None
 
 
 def _once(found: list[Finding]) -> list[Finding]:
@@ -204,8 +209,10 @@ def _once(found: list[Finding]) -> list[Finding]:
 def _restored_first(found: list[Finding]) -> list[Finding]:
     """A missing table that can be restored is the cause of what its systems log of it, and has one fix."""
     restores = [one for one in found if RESTORE in one.fix]
-    fixes = {system: one.fix for one in restores for system in one.system.split(", ")}
-    return [one._replace(fix=fixes.get(one.system, one.fix)) if one.code == "table-not-found" else one for one in found]
+    mending = {system: one.fix for one in restores for system in one.system.split(", ")}
+    return [
+        one._replace(fix=mending.get(one.system, one.fix)) if one.code == "table-not-found" else one for one in found
+    ]
 
 
 def _could_not_look(name: str, error: Exception) -> Finding:
@@ -216,6 +223,15 @@ def _could_not_look(name: str, error: Exception) -> Finding:
         "the service refused or did not answer; what it would have shown is not known",
         "curl -sS https://health.aws.amazon.com/public/currentevents",
         evidence=one_line(str(error) if isinstance(error, ClientError | BotoCoreError) else repr(error))[:500],
+    )
+
+
+def _unexpected(environment: Environment, name: str, error: Exception) -> Finding:
+    """The state, or an answer, has a shape that this version does not know."""
+    return _could_not_look(name, error)._replace(
+        cause="the state or an answer has another shape than this checkout knows: another version applied it, and "
+        "an apply of this one renews it",
+        fix=fixes.apply(environment),
     )
 
 

@@ -22,6 +22,7 @@ _SERVICES = {
     "FilterLogEvents": "logs:FilterLogEvents",
     "DescribeAlarms": "cloudwatch:DescribeAlarms",
     "GetMetricData": "cloudwatch:GetMetricData",
+    "ListTagsForResource": "cloudwatch:ListTagsForResource",
     "GetInsightRuleReport": "cloudwatch:GetInsightRuleReport",
     "GetTopicAttributes": "sns:GetTopicAttributes",
     "ListSubscriptionsByTopic": "sns:ListSubscriptionsByTopic",

@@ -1,14 +1,33 @@
-"""`make status`, `logs`, `verify`, `destroy` and `down` on one system; `verify` and `up` on one that was sabotaged."""
+"""`make status`, `logs`, `verify`, `doctor`, `destroy` and `down` on one system, also on one that was sabotaged."""
 
 import io
 import json
 import re
 import zipfile
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.end_to_end.checkout import BUDGETS, Checkout
+from tests.end_to_end.pasting import paste
+
+TABLE = "AgentRegistry"
+AGENT = {"id": "weather-1", "name": "Weather", "endpoint": "https://weather.example.com", "capabilities": ["forecast"]}
+
+
+def examined(checkout: Checkout) -> tuple[int, dict[str, dict[str, str]]]:
+    """The exit code of the doctor itself, and its findings by code."""
+    ended = checkout.run(".venv/bin/python", "-m", "scripts.doctor", "--env", "local", "--json")
+    report = json.loads(ended.stdout)
+    assert report["healthy"] == (not report["findings"])
+    return ended.exit_code, {found["code"]: found for found in report["findings"]}
+
+
+def test_the_doctor_says_what_to_begin_with(checkout: Checkout) -> None:
+    before = checkout.make("doctor")
+    assert (before.exit_code, before.stdout.count("make up")) == (2, 1), "nothing runs yet: that is a finding, too"
+    assert "embedded-aws-not-running" in before.stdout
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +67,12 @@ def test_verify_reports_to_machines(checkout: Checkout, up: str) -> None:
     assert 'failures="0"' in xml
 
 
+def test_a_stack_that_was_applied_is_healthy(checkout: Checkout, up: str) -> None:
+    assert checkout.call("POST", "/agents/register", {"profile": AGENT})[0] == 201
+    assert checkout.call("GET", "/agents/nobody")[0] == 404, "no fault of the stack's"
+    assert examined(checkout) == (0, {})
+
+
 def sabotage(checkout: Checkout, **variables: str) -> None:
     """Deploys the function with other variables behind Terraform's back and moves the alias there."""
     functions, name = checkout.client("lambda"), checkout.function_name("agent_registry")
@@ -69,7 +94,10 @@ def test_verify_fails_for_a_function_that_keeps_its_state_in_memory(checkout: Ch
     assert "item in DynamoDB" in ended.stderr
 
 
-def test_up_puts_back_what_was_sabotaged_and_foreign_code(checkout: Checkout, up: str) -> None:
+def test_what_is_broken_in_many_ways_is_mended_by_the_fixes_that_the_doctor_tells(
+    checkout: Checkout, up: str, tmp_path: Path
+) -> None:
+    """Code, and all that was sabotaged before."""
     functions, name = checkout.client("lambda"), checkout.function_name("agent_registry")
     foreign = io.BytesIO()
     with zipfile.ZipFile(foreign, "w") as archive:
@@ -81,11 +109,52 @@ def test_up_puts_back_what_was_sabotaged_and_foreign_code(checkout: Checkout, up
     assert checkout.call("GET", "/agents?capability=x")[2] == {"foreign": True}
     ended = checkout.run(".venv/bin/python", "-m", "scripts.verify", "--env", "local", "--json")
     assert {"deployed code", "write through the API"} <= failed_checks(ended)
-    # Code as well as variables
-    assert "applied, verified in" in checkout.must("up")
-    assert checkout.call("GET", "/agents?capability=x")[0] == 200
-    variables = functions.get_function_configuration(FunctionName=name, Qualifier="live")["Environment"]["Variables"]
-    assert variables["PERSISTENCE"] == "dynamodb", "what was sabotaged before"
+    take_away(checkout, name)
+
+    code, found = examined(checkout)
+    assert code == 1
+    assert found.keys() == {
+        "table-missing",
+        "not-persisting",
+        "alias-moved",
+        "function-settings-differ",
+        "api-may-not-invoke",
+        "not-authorised",
+        "route-missing",
+        "alarm-missing",
+        "log-group-missing",
+    }
+    lost = found.pop("table-missing")
+    assert {each["fix"] for each in found.values()} == {"make up"}
+    assert re.search(rf"dynamodb:GetItem.* on \S+:table/{TABLE}\b", found["not-authorised"]["what"])
+    assert "that version has other code" in found["alias-moved"]["cause"]
+    shown = checkout.make("doctor", "SYSTEM=agent_registry")
+    assert f"error agent_registry: table {TABLE} is not in us-east-1, nor in any other region" in shown.stdout
+    assert "  fix    make up" in shown.stdout
+
+    restored = paste(checkout, lost["fix"], tmp_path)
+    assert restored.exit_code == 0, restored.stderr
+    code, found = examined(checkout)
+    assert (code, found["table-settings-differ"]["fix"]) == (1, "make up"), "a restore drops expiry and recovery"
+    mended = paste(checkout, found["table-settings-differ"]["fix"], tmp_path)
+    assert "applied, verified in" in mended.stdout, mended.stderr
+    assert examined(checkout) == (0, {})
+    assert checkout.call("GET", "/agents/weather-1")[0] == 200, "what was stored before is there"
+
+
+def take_away(checkout: Checkout, name: str) -> None:
+    """The table, its function's rights and log, a route, an alarm."""
+    functions, gateway = checkout.client("lambda"), checkout.client("apigatewayv2")
+    checkout.client("dynamodb").delete_table(TableName=TABLE)
+    policy = json.loads(functions.get_policy(FunctionName=name, Qualifier="live")["Policy"])
+    for statement in policy["Statement"]:
+        functions.remove_permission(FunctionName=name, Qualifier="live", StatementId=statement["Sid"])
+    checkout.client("iam").delete_role_policy(RoleName=name, PolicyName="function")
+    (api,) = gateway.get_apis()["Items"]
+    (route,) = [one for one in gateway.get_routes(ApiId=api["ApiId"])["Items"] if one["RouteKey"] == "GET /agents"]
+    gateway.delete_route(ApiId=api["ApiId"], RouteId=route["RouteId"])
+    checkout.client("cloudwatch").delete_alarms(AlarmNames=[f"{name}-errors"])
+    checkout.client("logs").delete_log_group(logGroupName=f"/aws/lambda/{name}")
 
 
 def test_verify_fails_when_a_budget_is_exceeded(checkout: Checkout, up: str) -> None:

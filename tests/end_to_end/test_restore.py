@@ -1,34 +1,17 @@
 """A system leaves its tables and comes back; its tables are drilled, and really restored as the runbook says."""
 
-import os
 import re
 import signal
-import stat
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.end_to_end.checkout import Checkout, wait_for
+from tests.end_to_end.pasting import paste
 
 SYSTEM = "SYSTEM=pet_store"
 SWEETY = {"name": "Sweety", "type": "frog", "price": 20}
-
-# What the runbook asks of AWS's command line, which need not be installed.
-AWS = f"""#!{sys.executable}
-import re, sys, boto3
-service, operation, *arguments = sys.argv[1:]
-client = boto3.client(service)
-waiter = arguments.pop(0) if operation == "wait" else ""
-pairs = zip(arguments[::2], arguments[1::2], strict=True)
-options = {{re.sub("-(.)", lambda match: match[1].upper(), name[1:]): value for name, value in pairs}}
-if waiter:
-    client.get_waiter(waiter.replace("-", "_")).wait(**options)
-else:
-    print(getattr(client, operation.replace("-", "_"))(**options))
-"""
-
 
 # What Terraform has to look at is kept small.
 SETTINGS = """
@@ -106,14 +89,11 @@ def test_a_table_is_restored_as_the_runbook_says(stack: Checkout, tmp_path: Path
     stack.must("drill", SYSTEM)
     runbook = (stack.folder / ".build" / "local" / "restore-runbook-pet_store.md").read_text()
     steps = [_blocks(step) for step in re.split(r"^## ", runbook, flags=re.MULTILINE)]
-    (tmp_path / "aws").write_text(AWS)
-    (tmp_path / "aws").chmod(stat.S_IRWXU)
     (tmp_path / "names.diff").write_text(steps[4].pop())
     (new,) = re.findall(r"--target-table-name (\S+)", steps[2][0])
 
     def follow(*commands: str) -> None:
-        path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
-        done = stack.run("bash", "-euc", "\n".join([*steps[1][1:], *commands]), PATH=path)
+        done = paste(stack, "\n".join([*steps[1][1:], *commands]), tmp_path)
         assert done.exit_code == 0, f"{done.stdout}\n{done.stderr}"
 
     follow(*steps[2], *steps[3])

@@ -44,7 +44,10 @@ def test_a_state_of_an_older_version_is_looked_at_as_far_as_it_goes(stack: Diagn
     del state["outputs"]["verification"]["value"]["budgets"]
     stack.apply(state)
     stack.client("cloudwatch").delete_alarms(AlarmNames=[f"{stack.name}-errors"])
-    assert stack.found().keys() == {"could-not-look", "alarm-missing"}
+    found = stack.found()
+    assert found.keys() == {"could-not-look", "alarm-missing"}
+    assert found["could-not-look"].fix == APPLY
+    assert "another version applied it" in found["could-not-look"].cause
 
 
 def test_a_look_changes_nothing(stack: Diagnosed, monkeypatch: pytest.MonkeyPatch) -> None:
