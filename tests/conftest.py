@@ -6,6 +6,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.end_to_end.checkout import Checkout, stopped_at_the_end
 
@@ -15,6 +16,9 @@ FIRST = ("end_to_end", "terraform")
 # Terraform and its provider end before their garbage counts; only what grows beyond this is collected.
 os.environ.setdefault("GOGC", "off")
 os.environ.setdefault("GOMEMLIMIT", "1200MiB")
+# How long an example takes says nothing where other tests run at the same time.
+settings.register_profile("unhurried", deadline=None)
+settings.load_profile("unhurried")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -52,6 +56,15 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
 @cache
 def _text(file: Path) -> str:
     return file.read_text()
+
+
+@pytest.fixture(autouse=True)
+def _own_environment_variables() -> Iterator[None]:
+    """Commands point their process at an environment's AWS: the next test must not start there."""
+    before = dict(os.environ)
+    yield
+    os.environ.clear()
+    os.environ.update(before)
 
 
 @pytest.fixture(scope="session")

@@ -24,6 +24,7 @@ import dataclasses
 import fcntl
 import http.client
 import json
+import os
 import subprocess
 import sys
 import time
@@ -201,6 +202,8 @@ def _launch(state_dir: Path, port: int, api_port: int, timeout: float, options: 
         process = subprocess.Popen(
             [sys.executable, "-m", "scripts.local_aws", *arguments],
             cwd=_REPOSITORY,
+            # The caller's profile, region and endpoint are for another AWS; a profile that is gone would end it.
+            env={name: value for name, value in os.environ.items() if not name.startswith("AWS_")},
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,

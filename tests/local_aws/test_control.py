@@ -65,6 +65,13 @@ def test_start_is_idempotent_and_stop_cleans_up(state_dir: Path) -> None:
     assert sorted(file.name for file in state_dir.iterdir()) == ["lock", "server.log"]
 
 
+def test_the_callers_own_aws_is_no_concern_of_it(state_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_PROFILE", "nobodys")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "nowhere-1")
+    aws = start_aws(state_dir)
+    assert aws.local("/_local/health")["pid"] == aws.running.pid
+
+
 def test_starting_is_quick(state_dir: Path) -> None:
     # Its own time, not that of all that runs beside it.
     times = psutil.Process(start_aws(state_dir).running.pid).cpu_times()
