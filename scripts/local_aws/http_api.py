@@ -13,17 +13,19 @@ import traceback
 from collections.abc import Mapping
 from typing import Any
 
-from scripts.local_aws import http_api_payload, http_api_routing, metrics
+from scripts.local_aws import http_api_payload, http_api_routing, jwt_authorizer, metrics
 from scripts.local_aws.callers import Caller, find_caller, may
 from scripts.local_aws.http_api_payload import HttpRequest, HttpResponse
 from scripts.local_aws.http_server import BodyTooLargeError, Handler
 from scripts.local_aws.iam_policy import matches
 from scripts.local_aws.invocation import InvokeError, Invoker, Result, Target, parse_name, trace_id
+from scripts.local_aws.jwt_authorizer import TokenError
 from scripts.local_aws.logs import LogStream
 from scripts.local_aws.roles import Roles
 from scripts.local_aws.settings import ACCOUNT_ID, API_PAGE_PATH
 from scripts.local_aws.sigv4 import SignatureError, SignedRequest, verify
 from scripts.local_aws.throttling import Throttle
+from scripts.local_aws.token_issuers import Issuers
 
 MAX_BODY = 10 * 1024 * 1024
 MAX_TIMEOUT = 30.0
@@ -32,15 +34,21 @@ _VARIABLE = re.compile(r"\$context\.([A-Za-z.]+)")
 
 
 class _AnswerError(Exception):
-    """An answer of API Gateway itself. `cause` goes to the access log only, as on AWS."""
+    """An answer of API Gateway itself. `cause` goes to the access log only, as on AWS.
 
-    def __init__(self, status: int, message: str, cause: str = "-") -> None:
+    `challenge` is the header www-authenticate, for who comes without a good token.
+    """
+
+    def __init__(self, status: int, message: str, cause: str = "-", challenge: str | None = None) -> None:
         super().__init__(message)
-        self.status, self.message, self.cause = status, message, cause
+        self.status, self.message, self.cause, self.challenge = status, message, cause, challenge
 
     def response(self) -> HttpResponse:
         body = json.dumps({"message": self.message}, separators=(",", ":"))
-        return HttpResponse(self.status, [("content-type", "application/json")], body.encode())
+        headers = [("content-type", "application/json")]
+        if self.challenge:
+            headers.append(("www-authenticate", self.challenge))
+        return HttpResponse(self.status, headers, body.encode())
 
 
 def _not_found(cause: str) -> _AnswerError:
@@ -89,9 +97,10 @@ def _measure(found: _Api, status: int, milliseconds: float, integration_millisec
 class HttpApis:
     """Answers requests with the APIs that exist at that moment."""
 
-    def __init__(self, invoker: Invoker, roles: Roles) -> None:
+    def __init__(self, invoker: Invoker, roles: Roles, issuers: Issuers) -> None:
         self._invoker = invoker
         self._roles = roles
+        self._issuers = issuers
         self._throttle = Throttle()
         self._workers = concurrent.futures.ThreadPoolExecutor(max_workers=64, thread_name_prefix="integration")
         self._log_streams: dict[tuple[str, str], LogStream] = {}
@@ -181,6 +190,8 @@ class HttpApis:
             response = error.response()
             log["error.message"] = error.message
             log["integrationErrorMessage"] = error.cause
+            if error.challenge:
+                log["authorizer.error"] = error.cause
         except Exception as error:  # noqa: BLE001 - a client must get an answer, and the log the cause
             traceback.print_exc()
             response = _failed(str(error)).response()
@@ -260,8 +271,23 @@ class HttpApis:
             return None
         if kind == "AWS_IAM":
             return self._authorize_iam(found, request)
-        # JWT and custom authorizers: refused until this front door knows them, never let through.
-        raise _AnswerError(401, "Unauthorized", f"authorizers of type {kind} are not served here yet")
+        if kind == "JWT":
+            return self._authorize_jwt(found, route, request)
+        # Custom authorizers: this front door does not know them, and never lets through what it can't judge.
+        raise _AnswerError(401, "Unauthorized", f"authorizers of type {kind} are not served here")
+
+    def _authorize_jwt(self, found: _Api, route: Any, request: HttpRequest) -> Mapping[str, Any]:
+        made = found.api.authorizers.get(route.authorizer_id)
+        if made is None:
+            raise _AnswerError(401, "Unauthorized", "the route has no authorizer")
+        # moto keeps what it was told: one source as a text, or a list with one.
+        source = made.identity_source if isinstance(made.identity_source, str) else made.identity_source[0]
+        authorizer = jwt_authorizer.Authorizer(made.jwt_config["issuer"], made.jwt_config["audience"], source)
+        try:
+            return jwt_authorizer.authorize(request, authorizer, route.authorization_scopes or (), self._issuers)
+        except TokenError as error:
+            message = "Unauthorized" if error.status == 401 else "Forbidden"
+            raise _AnswerError(error.status, message, str(error), error.challenge) from error
 
     def _authorize_iam(self, found: _Api, request: HttpRequest) -> Mapping[str, Any]:
         callers: dict[str, Caller] = {}

@@ -41,6 +41,7 @@ class LocalAws:
     def start(self) -> None:
         from scripts.local_aws import (
             metrics,
+            moto_apigatewayv2,
             moto_autoscaling,
             moto_backup,
             moto_billing,
@@ -56,6 +57,7 @@ class LocalAws:
         from scripts.local_aws.invocation import Invoker
         from scripts.local_aws.local_endpoints import LocalEndpoints
         from scripts.local_aws.roles import Roles
+        from scripts.local_aws.token_issuers import Issuers
 
         self._guardian = Guardian()
         roles = Roles()
@@ -70,7 +72,9 @@ class LocalAws:
         moto_kms.install()
         local = LocalEndpoints(self.settings, (self.port, self.api_port), self._invoker.fleet, roles)
         self._aws.RequestHandlerClass = make_handler(moto_application(), self._invoker, local, Access(roles))
-        self._api.RequestHandlerClass = make_api_handler(HttpApis(self._invoker, roles))
+        issuers = Issuers(self.settings.endpoint_url)
+        moto_apigatewayv2.install(issuers)
+        self._api.RequestHandlerClass = make_api_handler(HttpApis(self._invoker, roles, issuers))
         for server in (self._aws, self._api):
             threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True).start()
 

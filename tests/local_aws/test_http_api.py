@@ -459,12 +459,14 @@ def test_users_and_roles_need_execute_api_invoke(aws: Aws, guarded: Api) -> None
     assert signed(guarded, "GET", "/agents/1", *assumed[:2], "forged").status == 403
 
 
-def test_authorizers_not_known_here_refuse(make_api: MakeApi) -> None:
+def test_a_route_without_an_authorizer_that_is_known_here_refuses(make_api: MakeApi) -> None:
     api = make_api()
     api.route("GET /agents", AuthorizationType="JWT")
+    api.route("GET /custom", AuthorizationType="CUSTOM")
     api.stage()
-    response = api.request("GET", "/agents", headers={"Authorization": "Bearer x"})
-    assert (response.status, response.body) == (401, b'{"message":"Unauthorized"}')
+    for path in ("/agents", "/custom"):
+        response = api.request("GET", path, headers={"Authorization": "Bearer x"})
+        assert (response.status, response.body) == (401, b'{"message":"Unauthorized"}')
 
 
 # -- around it --------------------------------------------------------------------------------------------------
