@@ -7,7 +7,7 @@ SCANNERS := checkov==3.3.30 tf-nag==0.1.6
 RUN    := .venv/bin/python -m scripts
 
 .DEFAULT_GOAL := help
-.PHONY: help up down status logs build environments bootstrap plan guard apply verify report env adopt migrate-index migrate export rollback rollback-to-memory back-to-dynamodb prune drift cost doctor drill gateway-target gateway-tools destroy comment fetch-bundle ci test lint format docs validate-ahead bench-cold bench-migration lock clean
+.PHONY: help up down status logs build environments bootstrap plan guard apply verify report env adopt migrate-index migrate export rollback rollback-to-memory back-to-dynamodb prune drift cost doctor drill gateway-target gateway-tools destroy comment fetch-bundle ci test guarantees lint format docs validate-ahead bench-cold bench-migration lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -114,7 +114,12 @@ ci: ## Prove the project as CI does: with its optional parts installed, so that 
 WORKERS := $$(.venv/bin/python -c 'import os; print((os.cpu_count() or 1) + 1)')
 
 test: .venv/test .venv-scan/installed lint ## Prove the project: lint, unit, contract, Terraform and end-to-end tests
-	@.venv/bin/python -m pytest --numprocesses $(WORKERS) $(TESTS)
+	@.venv/bin/python -m pytest --numprocesses $(WORKERS) $(TESTS); code=$$?; \
+	$(if $(TESTS),true,$(RUN).guarantees --output .build/guarantees.md) || [ $$code != 0 ] || code=1; exit $$code
+
+guarantees: .venv/test .venv-scan/installed ## Try to break each promise, and write docs/guarantees.md: [TESTS="files"] [JSON=1]
+	@.venv/bin/python -m pytest --numprocesses $(WORKERS) -m guarantee $(TESTS) >&2; code=$$?; \
+	$(RUN).guarantees $(if $(JSON),--json) || [ $$code != 0 ] || code=1; exit $$code
 
 lint: .venv/test ## Check style and types
 	@.venv/bin/ruff check --quiet .

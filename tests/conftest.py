@@ -10,6 +10,8 @@ from hypothesis import settings
 
 from tests.end_to_end.checkout import Checkout, stopped_at_the_end
 
+pytest_plugins = ["tests.recording_guarantees"]
+
 TESTS = Path(__file__).parent
 # What takes minutes begins first, so that no worker is left alone with it at the end.
 FIRST = ("end_to_end", "terraform")

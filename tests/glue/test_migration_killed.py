@@ -19,6 +19,7 @@ from scripts.migration.tables import PROFILES
 from tests.contract import engines
 from tests.glue.deployed import Deployed
 from tests.glue.migrating import ENV, Place
+from tests.recording_guarantees import Guarantee
 
 PROFILES_COUNT, KILLS = 200_000, 5
 MAXIMUM_MEGABYTES = 150
@@ -81,7 +82,7 @@ def done(state: Path) -> int:
 
 
 def test_killed_five_times_both_sides_are_equal(
-    deployed: Deployed, dynamodb_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    deployed: Deployed, dynamodb_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, guarantee: Guarantee
 ) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", dynamodb_url)
     place = Place(deployed, monkeypatch)
@@ -103,6 +104,7 @@ def test_killed_five_times_both_sides_are_equal(
             peaks.append(peak_of(process.pid))
             process.send_signal(signal.SIGKILL)
         assert done(state) >= max(moment, before)  # nothing that was done is done again
+        guarantee("migration", kills=1)
         before = done(state)
     last = subprocess.run(command, capture_output=True, text=True, timeout=RUN_SECONDS, env=os.environ)
     assert last.returncode == 0, last.stderr
@@ -116,6 +118,8 @@ def test_killed_five_times_both_sides_are_equal(
     # What was written when the kill came, and not noted yet, was found to be there.
     assert counts["written"] + counts["present"] == PROFILES_COUNT
     assert max(peaks) < MAXIMUM_MEGABYTES, peaks
+    lost = PROFILES_COUNT - proof["table"]["records"]
+    guarantee("migration", records=proof["source"]["records"], lost=lost)
     print(f"killed at {moments}; peaks of {peaks} MB; {counts['present']} were there already")
 
 

@@ -18,6 +18,7 @@ from scripts import paths, plan_bundle
 from scripts.console import CommandError
 from scripts.environments import Environment
 from scripts.plan_bundle import Bundle
+from tests.recording_guarantees import Guarantee
 
 MANIFEST = {"functions": {"pets": {"zip": "pets.zip"}}}
 MEMBERS = {
@@ -55,7 +56,7 @@ def test_what_was_sealed_comes_out() -> None:
     assert plan_bundle.seal(FACTS, dict(reversed(MEMBERS.items()))) == SEALED, "the same bytes for the same plan"
 
 
-def test_no_byte_can_be_flipped() -> None:
+def test_no_byte_can_be_flipped(guarantee: Guarantee) -> None:
     """In any member, in bundle.json, in the seal, and in what the zip says of them."""
     unnoticed = []
     for byte in range(len(SEALED)):
@@ -66,6 +67,7 @@ def test_no_byte_can_be_flipped() -> None:
         except CommandError:
             continue
         unnoticed.append(byte)
+    guarantee("sealed-plan", bytes_flipped=len(SEALED), unnoticed=len(unnoticed))
     assert unnoticed == []
 
 

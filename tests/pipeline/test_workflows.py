@@ -122,7 +122,7 @@ def test_environments_are_applied_one_after_the_other_and_planned_side_by_side()
 
 def test_artifacts_are_kept_short_and_found_by_their_hidden_path() -> None:
     uploads = [step["with"] for _, step in steps() if "upload-artifact" in step.get("uses", "")]
-    assert len(uploads) == 6
+    assert len(uploads) == 7
     for upload in uploads:
         assert upload["include-hidden-files"]
         assert upload["retention-days"] <= (7 if "bundle" in upload["path"] else 90)
