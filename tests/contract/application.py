@@ -13,7 +13,7 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from common.dynamodb import DynamoDB
-from tests.contract.engines import Engine
+from tests.contract.engines import Engine, patient
 from tests.unit.http_events import Context, event, template_of
 
 WRITES = ("PutItem", "DeleteItem", "UpdateItem", "TransactWriteItems", "BatchWriteItem")
@@ -96,7 +96,7 @@ class Application:
         self.database = self.app._database
         self.calls: list[tuple[str, Any]] = []
         if isinstance(self.database, DynamoDB):
-            self._record_calls(self.database)
+            self._record_calls(patient(self.database))
 
     def _record_calls(self, database: DynamoDB) -> None:
         real = database._client.call

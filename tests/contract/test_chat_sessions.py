@@ -17,7 +17,7 @@ from common.dynamodb_json import marshal_item
 from common.errors import Throttled, Unavailable
 from tests.contract.chat_sessions import CONTRACT, NAMES, ChatSessions, new_chat_sessions
 from tests.contract.engines import Engine
-from tests.unit.fake_service import CUT, LOSE, SILENT, FakeService, cancelled, fails, served
+from tests.unit.fake_service import CUT, LOSE, SILENT, FakeService, cancelled, fails, limited, served
 from tests.unit.http_events import Context, event
 
 SECOND = 1_000_000
@@ -1406,11 +1406,17 @@ def failing(service: FakeService) -> ChatSessions:
     ids=["throttled", "failing", "cut off", "silent"],
 )
 def test_every_route_says_so_in_time(
-    failing: ChatSessions, service: FakeService, route: str, trouble: Any, status: int
+    failing: ChatSessions,
+    service: FakeService,
+    route: str,
+    trouble: Any,
+    status: int,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     service.plan = [trouble] * 100
     method, path = route.split(" ")
-    answer = failing.call(method, path, context=Context(milliseconds=300), **ROUTES[route])
+    context = limited(failing.database._client, trouble, monkeypatch)
+    answer = failing.call(method, path, context=context, **ROUTES[route])
     assert answer.status == status
     assert int(answer.headers["retry-after"]) >= 1
     assert NAMES["DYNAMODB_TABLE_NAME"] not in answer.text

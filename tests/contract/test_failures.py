@@ -8,8 +8,7 @@ import pytest
 
 from tests.contract.engines import Engine
 from tests.contract.registry import NAMES, Registry, registration
-from tests.unit.fake_service import CUT, LOSE, SILENT, FakeService, cancelled, fails, served
-from tests.unit.http_events import Context
+from tests.unit.fake_service import CUT, LOSE, SILENT, FakeService, cancelled, fails, limited, served
 
 THROTTLED = fails("ThrottlingException")
 ROUTES = (
@@ -39,11 +38,17 @@ def registry(service: FakeService) -> Registry:
     ids=["throttled", "failing", "cut off", "silent", "lost"],
 )
 def test_every_route_says_so_in_time(
-    registry: Registry, service: FakeService, route: Any, trouble: Any, status: int
+    registry: Registry,
+    service: FakeService,
+    route: Any,
+    trouble: Any,
+    status: int,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     service.plan = [trouble] * 100
     method, path, more = route
-    answer = registry.call(method, path, context=Context(milliseconds=300), **more)
+    context = limited(registry.database._client, trouble, monkeypatch)
+    answer = registry.call(method, path, context=context, **more)
     assert answer.status == status
     assert int(answer.headers["retry-after"]) >= 1
     assert NAMES["AGENT_REGISTRY_TABLE_NAME"] not in answer.text

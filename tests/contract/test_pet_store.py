@@ -210,9 +210,9 @@ def test_a_million_ids_take_few_more_batches() -> None:
 def test_writers_at_once_take_a_table_over(engine: Engine, frequent_switches: None) -> None:
     with new_pet_store(engine) as store:
         store.fill(range(1, 16))
-        with ThreadPoolExecutor(16) as pool:
-            answers = list(pool.map(PetStore.add, environments(store, 16)))
-        assert sorted(answer.body["id"] for answer in answers) == list(range(16, 32))
+        with ThreadPoolExecutor(engine.writers) as pool:
+            answers = list(pool.map(PetStore.add, environments(store, engine.writers)))
+        assert sorted(answer.body["id"] for answer in answers) == list(range(16, 16 + engine.writers))
         assert [store.item(one)["name"] for one in range(1, 16)] == [f"Old {one}" for one in range(1, 16)]
 
 

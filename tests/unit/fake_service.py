@@ -6,7 +6,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import SimpleNamespace
 from typing import Any
+
+import pytest
+
+from common import dynamodb_client
+from tests.unit.http_events import Context
 
 # A plan's steps. What follows the last step is served well.
 CUT = "the connection ends without an answer, nothing was done"
@@ -103,3 +109,26 @@ def eventually(condition: Callable[[], bool], seconds: float = 60.0) -> None:
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"
         time.sleep(0.005)
+
+
+# Time for three pauses, and so for four attempts.
+PAUSE_SECONDS, TIME_FOR_FOUR_SECONDS = 100.0, 350.0
+
+
+def time_passes_in_pauses_only(client: dynamodb_client.DynamoDBClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each pause takes PAUSE_SECONDS by the client's clock, and nothing else takes any, however busy the machine is."""
+    began, pauses = time.monotonic(), list[float]()
+    clock = SimpleNamespace(time=time.time, monotonic=lambda: began + sum(pauses))
+    monkeypatch.setattr(dynamodb_client, "time", clock)
+    monkeypatch.setattr(dynamodb_client, "os", SimpleNamespace(urandom=lambda size: b"\xff" * size))
+    monkeypatch.setattr(dynamodb_client, "FIRST_PAUSE_SECONDS", PAUSE_SECONDS)
+    monkeypatch.setattr(dynamodb_client, "LONGEST_PAUSE_SECONDS", PAUSE_SECONDS)
+    monkeypatch.setattr(client, "_sleep", pauses.append)
+
+
+def limited(client: dynamodb_client.DynamoDBClient, trouble: object, monkeypatch: pytest.MonkeyPatch) -> Context:
+    """The context of a call that meets `trouble` until its time is up, which depends on no machine's speed."""
+    if trouble == SILENT:
+        return Context(milliseconds=300)
+    time_passes_in_pauses_only(client, monkeypatch)
+    return Context(milliseconds=int(TIME_FOR_FOUR_SECONDS * 1000))
