@@ -39,3 +39,37 @@ def test_a_token_that_does_not_say_it_is_no_way_in(claims: dict[str, Any]) -> No
         with pytest.raises(Problem) as refused:
             identity.agreed(request("http", claims), "tenantId", stated, "tenant")
         assert refused.value.status == 403
+
+
+@pytest.mark.parametrize("value", ["[a]", "[a b]", "[]"])
+def test_a_list_names_nobody(value: str) -> None:
+    """API Gateway hands a claim that is a list over as such a text."""
+    with pytest.raises(Problem) as refused:
+        identity.agreed(request("http", {"tenantId": value}), "tenantId", value, "tenant")
+    assert refused.value.status == 403
+    assert identity.agreed(request("http", {"tenantId": "[a"}), "tenantId", None, "tenant") == "[a"
+
+
+@pytest.mark.parametrize("authorizer", [{"jwt": None}, {"jwt": {}}, {"jwt": {"claims": None}}, {"jwt": []}])
+def test_a_token_without_claims_is_a_token_all_the_same(authorizer: dict[str, Any]) -> None:
+    sent = event("http", "GET", "/agents")
+    sent["requestContext"]["authorizer"] = authorizer
+    with pytest.raises(Problem) as refused:
+        identity.agreed(events.read(sent), "tenantId", "a", "tenant")
+    assert refused.value.status == 403
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_callers_are_told_apart_by_what_their_tokens_say(kind: str) -> None:
+    bearers = (
+        {"iss": "i", "sub": "u"},
+        {"iss": "j", "sub": "u"},
+        {"iss": "i", "sub": "v"},
+        {"iss": "i", "client_id": "u"},
+        {"iss": "i", "sub": " ", "azp": "u"},
+    )
+    assert len({identity.caller(request(kind, claims)) for claims in bearers}) == len(bearers)
+    for nobody in ({}, {"iss": "i"}, {"iss": "i", "sub": ""}):
+        with pytest.raises(Problem) as refused:
+            identity.caller(request(kind, nobody))
+        assert refused.value.status == 400
