@@ -73,6 +73,8 @@ def _own_environment_variables() -> Iterator[None]:
 def _brought_up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Checkout, str]]:
     with stopped_at_the_end(tmp_path_factory.mktemp("running_stack"), provider_checked=True) as made:
         yield made, made.must("up")
+        # Whatever the tests did, a function that was denied something lacks it, or does what it should not.
+        assert [row for row in made.decisions() if not row["allowed"] and "/agent-state-local-" in row["role"]] == []
 
 
 @pytest.fixture(scope="session")

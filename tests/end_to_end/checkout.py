@@ -16,11 +16,14 @@ import psutil
 import urllib3
 
 from scripts import paths
+from scripts.local_aws.roles import MAX_DECISIONS
 from tests.ports import free_port
 from tests.terraform.running import forget_checksums
 
 # A hang is to be told from a machine that much else runs on: a `make up` there may take minutes.
 COMMAND_SECONDS = 600
+# Of one HTTP call: more than the API's own 30. urllib3's default is 3.
+CALL_SECONDS = 60
 # Nothing here is a benchmark: other tests run on the same machine at the same time.
 BUDGETS = "budgets = { cold_start_milliseconds = 10000, query_milliseconds = 5000 }"
 
@@ -101,6 +104,7 @@ class Checkout(NamedTuple):
             body=None if body is None else json.dumps(body),
             headers={"content-type": "application/json", **{k.replace("_", "-"): v for k, v in headers.items()}},
             retries=False,
+            timeout=CALL_SECONDS,
         )
         return answer.status, dict(answer.headers.items()), json.loads(answer.data) if answer.data else None
 
@@ -113,7 +117,7 @@ class Checkout(NamedTuple):
     def replace_environments(self, system: str) -> None:
         """Ends the function's execution environments: the next call is a cold start."""
         url = f"http://127.0.0.1:{self.port}/_local/functions/{self.function_name(system)}/replace-environments"
-        answer = urllib3.request("POST", url, retries=False)
+        answer = urllib3.request("POST", url, retries=False, timeout=CALL_SECONDS)
         assert answer.status == 200, answer.data
 
     def log_messages(self, system: str) -> list[str]:
@@ -127,8 +131,18 @@ class Checkout(NamedTuple):
         file = self.folder / "terraform" / "environments" / "local.toml"
         file.write_text(f"{file.read_text()}systems = {json.dumps(systems)}\n")
 
+    def decisions(self) -> list[dict[str, Any]]:
+        """Every distinct decision on what a role may do, as the embedded AWS has taken them until now."""
+        url = f"http://127.0.0.1:{self.port}/_local/iam"
+        answer = urllib3.request("GET", url, retries=False, timeout=CALL_SECONDS)
+        rows: list[dict[str, Any]] = json.loads(answer.data)["decisions"]
+        assert len(rows) < MAX_DECISIONS, "the record is full: what came later is not on it"
+        return rows
+
     def state_details(self) -> dict[str, Any]:
-        health = urllib3.request("GET", f"http://127.0.0.1:{self.port}/_local/health", retries=False)
+        health = urllib3.request(
+            "GET", f"http://127.0.0.1:{self.port}/_local/health", retries=False, timeout=CALL_SECONDS
+        )
         details: dict[str, Any] = json.loads(health.data)
         return details
 

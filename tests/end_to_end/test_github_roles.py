@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 
 import boto3
 import pytest
-import urllib3
 from botocore.exceptions import ClientError
 
 from tests.end_to_end.checkout import BUDGETS, Checkout
@@ -123,8 +122,7 @@ class Roles(NamedTuple):
     apply: Role
 
     def decisions(self, role: Role, *, allowed: bool) -> set[str]:
-        url = f"http://127.0.0.1:{self.checkout.port}/_local/iam"
-        rows = json.loads(urllib3.request("GET", url, retries=False).data)["decisions"]
+        rows = self.checkout.decisions()
         return {row["action"] for row in rows if row["role"].endswith(f"/{role.name}") and row["allowed"] == allowed}
 
     def granted(self, role: Role) -> set[str]:

@@ -9,16 +9,9 @@ from typing import Any
 import pytest
 
 from scripts import cost_change, plan_guard
+from tests import privileges
 from tests.terraform.alarms import planned, planned_alarms, silent
 from tests.terraform.running import Terraform, copy_code, drop_backend, empty_aws
-
-# AWS authorises these on everything or on nothing.
-WITHOUT_RESOURCES = {
-    "ec2:DescribeNetworkInterfaces",
-    "ec2:DescribeSubnets",
-    "xray:PutTelemetryRecords",
-    "xray:PutTraceSegments",
-}
 
 Plan = dict[str, Any]
 
@@ -95,16 +88,85 @@ def test_an_alarm_with_other_dimensions_is_found(metric: str) -> None:
 def test_policies_are_known_in_the_plan_and_have_no_wildcards(stack: Plan) -> None:
     policies = dict(_policies(stack))
     assert _too_wide(policies) == []
-    assert any("aws_iam_role_policy" in place for place in policies)
     assert any("policy_documents" in place for place in policies)
     assert any("aws_iam_policy.outside_access" in place for place in policies)
 
 
 def test_options_bring_no_wildcards(every_option: Plan) -> None:
     policies = dict(_policies(every_option))
-    assert any("xray:PutTraceSegments" in json.dumps(policy) for policy in policies.values())
-    assert any("ec2:CreateNetworkInterface" in json.dumps(policy) for policy in policies.values())
+    assert any("aws_sns_topic" in place or "aws_dynamodb_resource_policy" in place for place in policies)
     assert _too_wide(policies) == []
+
+
+# What options grant that no call on the embedded AWS can use, all of it: actions, on what, and under which conditions.
+GRANTED_BY_OPTIONS = {
+    "WriteTraces": ("xray:PutTelemetryRecords xray:PutTraceSegments", "*", "aws:RequestedRegion"),
+    "SendDeadLetters": ("sqs:SendMessage", "arn:aws:sqs:us-east-1:123456789012:lost", ""),
+    "DescribeNetwork": ("ec2:DescribeNetworkInterfaces ec2:DescribeSubnets", "*", "aws:RequestedRegion"),
+    "CreateNetworkInterface": (
+        "ec2:CreateNetworkInterface",
+        "{ec2}network-interface/* {ec2}security-group/sg-0a1b2c3d {subnet}-0a1b2c3d {subnet}-4e5f6a7b",
+        "",
+    ),
+    "DeleteNetworkInterface": ("ec2:DeleteNetworkInterface", "{ec2}*/*", ""),
+    "AssignAddresses": (
+        "ec2:AssignPrivateIpAddresses ec2:UnassignPrivateIpAddresses",
+        "{ec2}network-interface/*",
+        "ec2:Subnet",
+    ),
+    "ProvisionedKey": (
+        "kms:Decrypt kms:DescribeKey kms:Encrypt kms:GenerateDataKey kms:ReEncryptFrom kms:ReEncryptTo",
+        "{key}",
+        "kms:ViaService",
+    ),
+    "Tables": (
+        "dynamodb:CreateBackup dynamodb:DescribeTable dynamodb:ListTagsOfResource dynamodb:StartAwsBackupJob",
+        "{table}",
+        "",
+    ),
+    "Backups": ("dynamodb:DeleteBackup dynamodb:DescribeBackup", "{table}/backup/*", ""),
+    "Vaults": (
+        "backup:CopyIntoBackupVault backup:DescribeBackupVault",
+        "arn:aws:backup:eu-west-1:210987654321:backup-vault:copies {backup}backup-vault:every-option",
+        "",
+    ),
+    "RecoveryPoints": ("backup:TagResource", "{backup}recovery-point:*", ""),
+    "Copies": ("backup:CopyFromBackupVault", "*", "backup:CopyTargets"),
+    "Keys": ("kms:Decrypt kms:GenerateDataKey", "{key}", "kms:ViaService"),
+    "DescribeKeys": ("kms:DescribeKey", "{key}", ""),
+    "GrantKeys": ("kms:CreateGrant", "{key}", "kms:GrantIsForAWSResource"),
+}
+PLACES = {
+    "ec2": "arn:aws:ec2:us-east-1:123456789012:",
+    "subnet": "arn:aws:ec2:us-east-1:123456789012:subnet/subnet",
+    "backup": "arn:aws:backup:us-east-1:123456789012:",
+    "table": "arn:aws:dynamodb:us-east-1:123456789012:table/provisioned",
+    "key": "arn:aws:kms:us-east-1:123456789012:key/6c1b2d4e-1111-2222-3333-444455556666",
+}
+# Held against what is used: tests/end_to_end/test_least_privilege.py.
+USED = {"ProvisionedTable", "ProvisionedIndexes", "WriteOwnLogs"}
+
+
+def test_every_wildcard_of_a_role_has_its_reason(stack: Plan, every_option: Plan) -> None:
+    for plan in (stack, every_option):
+        roles = _roles(plan)
+        assert [wrong for role in roles for wrong in privileges.wrong_in_itself(role, roles[role])] == []
+
+
+def test_options_grant_exactly_what_is_known_to_be_needed(every_option: Plan) -> None:
+    granted = {
+        one["Sid"]: (" ".join(one["Action"]), " ".join(one["Resource"]), " ".join(privileges.condition_keys(one)))
+        for statements in _roles(every_option).values()
+        for one in statements
+        if one["Sid"] not in USED
+    }
+    assert granted == {
+        sid: (actions, resources.format(**PLACES), condition)
+        for sid, (actions, resources, condition) in GRANTED_BY_OPTIONS.items()
+    }
+    reasons = {sid: [end for end in privileges.UNUSABLE if sid.endswith(end)] for sid in granted}
+    assert [sid for sid, found in reasons.items() if not found] == []
+    assert privileges.UNUSABLE.keys() == {end for found in reasons.values() for end in found}, "a reason for nothing"
 
 
 def test_the_guard_lets_them_be_made(stack: Plan, every_option: Plan) -> None:
@@ -151,8 +213,8 @@ def test_a_wildcard_is_found(statement: dict[str, Any]) -> None:
 
 def _policies(plan: Plan) -> Iterator[tuple[str, dict[str, Any]]]:
     for resource in plan["resource_changes"]:
-        # A topic's own attribute repeats what its aws_sns_topic_policy says.
-        if resource["mode"] != "managed" or resource["type"] == "aws_sns_topic":
+        # A topic's own attribute repeats what its aws_sns_topic_policy says; what roles may do is held apart.
+        if resource["mode"] != "managed" or resource["type"] in ("aws_sns_topic", "aws_iam_role_policy"):
             continue
         after, unknown = resource["change"]["after"] or {}, resource["change"]["after_unknown"]
         for name in {"policy", "assume_role_policy"} & (after | unknown).keys():
@@ -163,6 +225,18 @@ def _policies(plan: Plan) -> Iterator[tuple[str, dict[str, Any]]]:
     for system, values in outputs.items():
         for level, document in values["policy_documents"].items():
             yield f"systems.{system}.policy_documents.{level}", json.loads(document)
+
+
+def _roles(plan: Plan) -> dict[str, list[dict[str, Any]]]:
+    """The statements of each role that the plan makes, by an ARN that ends in its name."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for resource in plan["resource_changes"]:
+        if resource["type"] == "aws_iam_role_policy":
+            after = resource["change"]["after"]
+            arn = f"arn:aws:iam::123456789012:role/{after['role']}"
+            found.setdefault(arn, []).extend(json.loads(after["policy"])["Statement"])
+    assert found
+    return found
 
 
 def _too_wide(policies: dict[str, dict[str, Any]]) -> list[str]:
@@ -178,19 +252,14 @@ def _too_wide(policies: dict[str, dict[str, Any]]) -> list[str]:
                 "*" in json.dumps(principal) for principal in principals
             ):
                 found.append(f"{place}: {actions} for {principals}")
-            if not set(actions) <= WITHOUT_RESOURCES and any(_everything(resource) for resource in resources):
+            if any(_everything(resource) for resource in resources):
                 found.append(f"{place}: {actions} on {resources}")
     return found
 
 
 def _everything(resource: str) -> bool:
     """A whole service, or all tables, functions, roles or buckets; parts of something named are fine."""
-    kind = resource.split(":", 5)[-1]
-    if kind == "*":
-        return True
-    # Streams of a named log group, and network interfaces, whose ids EC2 makes up.
-    narrow = kind.startswith("log-group:/") or (":ec2:" in resource and kind in ("network-interface/*", "*/*"))
-    return "*" in kind and not narrow
+    return "*" in resource.split(":", 5)[-1]
 
 
 def _list(value: Any) -> list[Any]:

@@ -31,10 +31,10 @@ locals {
       }
     },
     { for sid in ["Copies"] : sid => {
-      # AWS authorises this one on everything or on nothing.
+      # AWS authorises this one on everything or on nothing; but only to these vaults.
       actions   = ["backup:CopyFromBackupVault"]
       resources = ["*"]
-      condition = {}
+      condition = { "ForAllValues:ArnEquals" = { "backup:CopyTargets" = sort(tolist(local.copy_vaults)) } }
     } if length(local.copy_vaults) > 0 },
     { for sid in ["Keys"] : sid => {
       actions   = ["kms:Decrypt", "kms:GenerateDataKey"]

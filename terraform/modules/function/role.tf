@@ -11,6 +11,9 @@ locals {
   account = data.aws_caller_identity.current.account_id
   arn     = "arn:${data.aws_partition.current.partition}"
 
+  # Of what can't be restricted to resources: at least no other region's.
+  in_this_region = { StringEquals = { "aws:RequestedRegion" = [local.region] } }
+
   ec2     = "${local.arn}:ec2:${local.region}:${local.account}"
   subnets = [for id in try(var.function.vpc.subnet_ids, []) : "${local.ec2}:subnet/${id}"]
 
@@ -27,7 +30,7 @@ locals {
       actions = ["xray:PutTelemetryRecords", "xray:PutTraceSegments"]
       # X-Ray has no resource to name here: AWS authorises these two on everything or on nothing.
       resources = ["*"]
-      condition = {}
+      condition = local.in_this_region
     } if var.function.tracing
   }
 
@@ -45,7 +48,7 @@ locals {
       DescribeNetwork = {
         actions   = ["ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets"]
         resources = ["*"]
-        condition = {}
+        condition = local.in_this_region
       }
       CreateNetworkInterface = {
         actions = ["ec2:CreateNetworkInterface"]

@@ -1,5 +1,5 @@
-# Planned in the tests with the real provider, never applied: every option of the table and function modules at once,
-# also those that the embedded AWS can't keep. Plans find what a mock of the provider lets pass.
+# Planned in the tests with the real provider, never applied: every option of the table, function and backup modules at
+# once, also those that the embedded AWS can't keep. Plans find what a mock of the provider lets pass.
 
 terraform {
   required_providers {
@@ -123,6 +123,23 @@ module "snapshot_function" {
   function = { name = "snapshot", snap_start = true, architecture = "x86_64", runtime = "python3.12" }
   package  = local.package
   alarms   = { concurrent_executions = 50 }
+}
+
+module "backup" {
+  source = "../modules/backup"
+
+  backup = {
+    name               = "every-option"
+    table_arns         = [module.provisioned_table.arn]
+    table_kms_key_arns = [local.key]
+    rules = {
+      daily = {
+        schedule           = "cron(0 5 * * ? *)"
+        delete_after_days  = 35
+        copy_to_vault_arns = ["arn:aws:backup:eu-west-1:210987654321:backup-vault:copies"]
+      }
+    }
+  }
 }
 
 locals {

@@ -86,7 +86,10 @@ run "copies_lock_and_keys" {
     condition = alltrue([
       for statement in jsondecode(output.policy_document).Statement : toset(statement.Resource) == toset(["arn:aws:kms:eu-north-1:123456789012:key/vault", "arn:aws:kms:eu-north-1:123456789012:key/tables"])
       if startswith(statement.Action[0], "kms:")
-    ]) && strcontains(output.policy_document, "backup:CopyFromBackupVault") && strcontains(output.policy_document, "210987654321:backup-vault:copies")
+      ]) && one([
+      for statement in jsondecode(output.policy_document).Statement : statement.Condition["ForAllValues:ArnEquals"]["backup:CopyTargets"]
+      if contains(statement.Action, "backup:CopyFromBackupVault")
+    ]) == ["arn:aws:backup:eu-west-1:210987654321:backup-vault:copies"]
     error_message = "Those two keys and those two vaults: ${output.policy_document}"
   }
 

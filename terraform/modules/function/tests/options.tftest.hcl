@@ -185,8 +185,11 @@ run "tracing" {
   }
 
   assert {
-    condition     = aws_lambda_function.this.tracing_config[0].mode == "Active" && strcontains(output.policy_document, "xray:PutTraceSegments")
-    error_message = "Tracing and the permission for it."
+    condition = aws_lambda_function.this.tracing_config[0].mode == "Active" && one([
+      for statement in jsondecode(output.policy_document).Statement : statement.Condition.StringEquals["aws:RequestedRegion"]
+      if contains(statement.Action, "xray:PutTraceSegments")
+    ]) == ["eu-north-1"]
+    error_message = "Tracing and the permission for it, in this region."
   }
 }
 
