@@ -192,7 +192,8 @@ def _items(profile: dict[str, Any], names: list[str], workload: str) -> Iterator
         yield names[0], profile
         return
     kind = ProfileRecords(*names)
-    for change in kind.new(kind.record(profile)):
+    own, entries = kind.new(kind.record(profile))
+    for change in (own, *entries):
         yield change.table, change.item or {}
 
 

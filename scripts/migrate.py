@@ -18,7 +18,7 @@ from rich.table import Table as Shown
 from scripts import environments, rendering, stack
 from scripts.console import EXIT_FAILED, CommandError, err, out, run, step
 from scripts.migration import tables
-from scripts.migration.calling import MAXIMUM_CHANGES, Pace, in_parallel
+from scripts.migration.calling import Pace, in_parallel
 from scripts.migration.connection import Connections
 from scripts.migration.export_manifest import form_of
 from scripts.migration.item_records import ItemRecords
@@ -238,7 +238,7 @@ class Migration:
         with step(f"write {left:,} records") as progress:
             rows = self._placed(self._state.rows("outcome IS NULL"))
             meter = Meter(progress, left)
-            work = batches(rows, MAXIMUM_CHANGES, weighed=True)
+            work = batches(rows)
             in_parallel(writer.pace, work, writer.write, settle, meter, len)
             self._took("write")
         self._note(status="written")

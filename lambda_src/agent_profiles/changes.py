@@ -30,7 +30,7 @@ def storing(
     """The profile's next item, and all that has to be written for it: the item first."""
     facts = facts_of(profile)
     item = _next_item(profile_id, profile, facts, stored)
-    own = profiles.put(item, expect={"id": None} if stored is None else _unchanged(stored))
+    own = profiles.put(item, expect={"id": None} if stored is None else unchanged(stored))
     before = entries(profile_id, stored["indexed"]) if stored and is_ours(stored) else []
     return item, [own, *_entry_changes(match, before, entries(profile_id, facts))]
 
@@ -56,7 +56,7 @@ def _next_item(profile_id: str, profile: dict[str, Any], facts: dict[str, Any], 
     }
 
 
-def _unchanged(stored: Item) -> dict[str, Any]:
+def unchanged(stored: Item) -> dict[str, Any]:
     if is_ours(stored):
         # with the time, since a profile that was removed and stored again starts at version 1 too
         return {"version": stored["version"], "createdAt": stored["createdAt"]}

@@ -12,7 +12,8 @@ from scripts.console import EXIT_FAILED, CommandError, err
 from scripts.migration.connection import Connections
 from scripts.migration.meter import Meter
 
-MAXIMUM_CHANGES = 100
+# Of one transaction, and of one BatchGetItem.
+MAXIMUM_ITEMS = 100
 CALL_SECONDS = 90.0
 # How long nothing at all may succeed before the run ends; the next one goes on.
 PATIENCE_SECONDS = {Throttled: 900.0, Unavailable: 90.0}
@@ -27,7 +28,7 @@ class Pace:
 
     def __init__(self, workers: int) -> None:
         self._lock = threading.Lock()
-        self._changes = float(MAXIMUM_CHANGES)
+        self._items = float(MAXIMUM_ITEMS)
         self._succeeded_at = time.monotonic()
         self._told_at = 0.0
         self.workers = workers
@@ -35,20 +36,20 @@ class Pace:
         self.stopped = threading.Event()
 
     @property
-    def changes(self) -> int:
+    def items(self) -> int:
         """How many a transaction should have."""
-        return max(1, int(self._changes))
+        return max(1, int(self._items))
 
     def succeeded(self) -> None:
         with self._lock:
             self._succeeded_at = time.monotonic()
-            self._changes = min(float(MAXIMUM_CHANGES), self._changes + 0.5)
+            self._items = min(float(MAXIMUM_ITEMS), self._items + 0.5)
 
     def failed(self, cause: Throttled | Unavailable, attempt: int) -> None:
         """Waits before another attempt; raises CommandError when there was no success for too long."""
         with self._lock:
             self.throttled += isinstance(cause, Throttled)
-            self._changes = max(1.0, self._changes / 2)
+            self._items = max(1.0, self._items / 2)
             now = time.monotonic()
             silent = now - self._succeeded_at
             is_told = silent > _TOLD_SECONDS and now - self._told_at > _TOLD_SECONDS

@@ -9,13 +9,13 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from agent_profiles import facts
 from common.change import Change, Writing
 from common.dynamodb_json import marshal_item, unmarshal_item
 from common.errors import InvalidValue, Refused
 from common.memory import MAXIMUM_ITEM_BYTES, item_size
 from common.table import Item
 from scripts import item_digest
+from scripts.migration.match_entries import MatchEntries
 from scripts.migration.records import InvalidRecordError, Judgement, Record
 from scripts.migration.state import KEPT, PRESENT
 
@@ -36,7 +36,7 @@ class ItemRecords:
     ) -> None:
         self._table = Writing(name, key)
         self._key, self._indexes = key, indexes
-        self._match = Writing(match, {"entry": "S", "position": "S"}) if match else None
+        self.entries = MatchEntries(name, match) if match else None
 
     def body(self, value: Any) -> dict[str, Any]:
         """The item in DynamoDB JSON, in its normal form."""
@@ -67,7 +67,7 @@ class ItemRecords:
             raise InvalidRecordError(f"the item has {size} bytes, of {MAXIMUM_ITEM_BYTES} at most")
 
     def record(self, body: Any) -> Record:
-        return Record(self.record_key(body), item_digest.digest(body), 1 + len(self._entries(body)), body)
+        return Record(self.record_key(body), item_digest.digest(body), body)
 
     def key(self, record_key: str) -> Item:
         return unmarshal_item(json.loads(record_key))
@@ -75,9 +75,10 @@ class ItemRecords:
     def record_key(self, item: dict[str, Any]) -> str:
         return item_digest.key_of(item, self._key).decode()
 
-    def new(self, record: Record) -> list[Change]:
-        absent = {next(iter(self._key)): None}
-        return [self._table.put(unmarshal_item(record.body), expect=absent), *self._entries(record.body)]
+    def new(self, record: Record) -> tuple[Change, list[Change]]:
+        item = unmarshal_item(record.body)
+        own = self._table.put(item, expect={next(iter(self._key)): None})
+        return own, self.entries.of(item) if self.entries else []
 
     def judge(self, record: Record, stored: Item) -> Judgement:
         same = item_digest.digest(marshal_item(stored)) == record.digest
@@ -95,13 +96,6 @@ class ItemRecords:
     def exported(self, item: dict[str, Any]) -> tuple[str, bytes, str]:
         text = json.dumps({"Item": item}, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
         return self.record_key(item), item_digest.digest(item), text
-
-    def _entries(self, body: dict[str, Any]) -> list[Change]:
-        """A profile without its entries would not be found."""
-        if self._match is None or "M" not in body.get("indexed", ()):
-            return []
-        item = unmarshal_item(body)
-        return [self._match.put(entry) for entry in facts.entries(item["id"], item["indexed"])]
 
 
 def _check_attribute(attribute: Any, name: str) -> None:

@@ -3,16 +3,17 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from agent_profiles import bodies, changes, facts
+from agent_profiles import bodies, changes
 from agent_profiles.items import is_ours
 from agent_profiles.older import record_of
-from common.change import Change, Writing
+from common.change import Change
 from common.dynamodb_json import marshal, marshal_item, unmarshal_item
 from common.errors import InvalidValue, Problem
 from common.exact_json import dumps
 from common.memory import MAXIMUM_ITEM_BYTES, item_size
 from common.table import Item
 from scripts import item_digest
+from scripts.migration.match_entries import MatchEntries
 from scripts.migration.records import InvalidRecordError, Judgement, Record
 from scripts.migration.state import KEPT, PRESENT, REPLACED
 
@@ -28,9 +29,7 @@ class ProfileRecords:
     first_version: int | None = 1
 
     def __init__(self, profiles: str = "", match: str = "") -> None:
-        # all that `storing` asks of a table
-        self._profiles: Any = Writing(profiles, {"id": "S"})
-        self._match: Any = Writing(match, {"entry": "S", "position": "S"})
+        self.entries = MatchEntries(profiles, match)
 
     def body(self, value: Any) -> Any:
         if not isinstance(value, dict):
@@ -49,7 +48,7 @@ class ProfileRecords:
         except InvalidValue as error:
             raise InvalidRecordError(str(error)) from None
         if length > _SURELY_FITS_BYTES:
-            item, _ = changes.storing(self._profiles, self._match, self.record(body).key, body, None)
+            item, _ = self._storing(self.record(body), None)
             if (size := item_size(marshal_item(item))) > MAXIMUM_ITEM_BYTES:
                 raise InvalidRecordError(f"its item would have {size} bytes, of {MAXIMUM_ITEM_BYTES} at most")
 
@@ -57,7 +56,7 @@ class ProfileRecords:
         digest = item_digest.digest(marshal(body)["M"])
         given = body.get("id")
         key = derived_id(digest) if given is None else given
-        return Record(key, digest, 1 + len(facts.entries(key, facts.facts_of(body))), body)
+        return Record(key, digest, body)
 
     def key(self, record_key: str) -> Item:
         return {"id": record_key}
@@ -65,8 +64,9 @@ class ProfileRecords:
     def record_key(self, item: dict[str, Any]) -> str:
         return str(item["id"]["S"])
 
-    def new(self, record: Record) -> list[Change]:
-        return changes.storing(self._profiles, self._match, record.key, record.body, None)[1]
+    def new(self, record: Record) -> tuple[Change, list[Change]]:
+        own, *entries = self._storing(record, None)[1]
+        return own, entries
 
     def judge(self, record: Record, stored: Item) -> Judgement:
         version = stored.get("version") if is_ours(stored) else None
@@ -80,7 +80,7 @@ class ProfileRecords:
         return Judgement(KEPT, version, f"in the table since {changed_at or 'an unknown time'}")
 
     def replacing(self, record: Record, stored: Item) -> tuple[list[Change], int | None]:
-        item, writes = changes.storing(self._profiles, self._match, record.key, record.body, stored)
+        item, writes = self._storing(record, stored)
         return writes, item["version"]
 
     def digest(self, item: dict[str, Any]) -> bytes | None:
@@ -95,6 +95,9 @@ class ProfileRecords:
     def exported(self, item: dict[str, Any]) -> tuple[str, bytes, str]:
         record = record_to_export(unmarshal_item(item))
         return item["id"]["S"], item_digest.digest(marshal(record)["M"]), dumps(record)
+
+    def _storing(self, record: Record, stored: Item | None) -> tuple[Item, list[Change]]:
+        return changes.storing(self.entries.profiles, self.entries.match, record.key, record.body, stored)
 
     def _digest(self, stored: Item) -> bytes:
         return item_digest.digest(marshal(record_to_export(stored))["M"])

@@ -12,7 +12,7 @@ from scripts.migration.meter import Meter
 from scripts.migration.records import Kind
 from scripts.migration.source import Placed
 from scripts.migration.state import IN_TABLE, Row, State
-from scripts.migration.writing import MAXIMUM_KEYS, Writer, batches
+from scripts.migration.writing import Writer, batches
 
 _NAMED = 20
 _IN_TABLE = f"outcome IN ({', '.join('?' * len(IN_TABLE))})"
@@ -85,7 +85,7 @@ def prove(writer: Writer, kind: Kind, placed: Iterable[Placed], meter: Meter) ->
         items = {kind.record_key(item): item for item in writer.read([one.row.key for one in batch])}
         return [(one.row, *_seen(kind, items.get(one.row.key))) for one in batch]
 
-    in_parallel(writer.pace, batches(placed, MAXIMUM_KEYS, weighed=False), look, tally.settle, meter, len)
+    in_parallel(writer.pace, batches(placed), look, tally.settle, meter, len)
     return Proof(
         tally.source.side, tally.table.side, tally.changed_since, tally.missing, tally.different, tuple(tally.examples)
     )

@@ -12,6 +12,7 @@ from common.change import Change
 from common.dynamodb_json import number
 from common.errors import InvalidValue
 from common.table import Item
+from scripts.migration.match_entries import MatchEntries
 
 
 class InvalidRecordError(Exception):
@@ -23,11 +24,10 @@ class InvalidRecordError(Exception):
 
 
 class Record(NamedTuple):
-    """`key` identifies it in its table, `changes` is how many writes it takes; equal records have equal digests."""
+    """`key` identifies it in its table; equal records have equal digests."""
 
     key: str
     digest: bytes
-    changes: int
     body: Any
 
 
@@ -45,6 +45,10 @@ class Kind(Protocol):
     form: str
     first_version: int | None  # of a record that was not there
 
+    @property
+    def entries(self) -> MatchEntries | None:
+        """Where the records are profiles, by which the functions find them."""
+
     def body(self, value: Any) -> Any:
         """`Record.body` of what stands in a file. Raises InvalidRecordError where it can have none."""
 
@@ -59,8 +63,8 @@ class Kind(Protocol):
     def record_key(self, item: dict[str, Any]) -> str:
         """`Record.key` of an item in DynamoDB JSON."""
 
-    def new(self, record: Record) -> list[Change]:
-        """The writes of a record that is not there, its own item first, which must be absent."""
+    def new(self, record: Record) -> tuple[Change, list[Change]]:
+        """The write of a record's own item, which must be absent, and those of its entries."""
 
     def judge(self, record: Record, stored: Item) -> Judgement:
         """Present, kept, or replaceable."""

@@ -117,8 +117,8 @@ class Source:
         def commit() -> None:
             with state.transaction():
                 state.database.executemany(
-                    "INSERT INTO records (file, ordinal, offset, length, line, col, crc, key, digest, changes) "
-                    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    "INSERT INTO records (file, ordinal, offset, length, line, col, crc, key, digest) "
+                    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                     rows,
                 )
                 state.database.executemany(
@@ -142,7 +142,7 @@ class Source:
                 except InvalidRecordError as error:
                     bad.append((*at, json.dumps(error.reasons)))
                 else:
-                    rows.append((*at, zlib.crc32(extent.raw), record.key, record.digest, record.changes))
+                    rows.append((*at, zlib.crc32(extent.raw), record.key, record.digest))
                 places[file.number] = (place, 0)
                 if len(rows) + len(bad) >= _COMMIT_RECORDS:
                     commit()

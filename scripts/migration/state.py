@@ -29,7 +29,7 @@ CREATE TABLE IF NOT EXISTS files (
 CREATE TABLE IF NOT EXISTS records (
   number INTEGER PRIMARY KEY, file INTEGER NOT NULL, ordinal INTEGER NOT NULL, offset INTEGER NOT NULL,
   length INTEGER NOT NULL, line INTEGER NOT NULL, col INTEGER NOT NULL, crc INTEGER NOT NULL, key TEXT NOT NULL,
-  digest BLOB NOT NULL, changes INTEGER NOT NULL, first INTEGER, outcome TEXT, version INTEGER, detail TEXT
+  digest BLOB NOT NULL, first INTEGER, outcome TEXT, version INTEGER, detail TEXT
 );
 CREATE TABLE IF NOT EXISTS bad (
   number INTEGER PRIMARY KEY, file INTEGER NOT NULL, ordinal INTEGER NOT NULL, offset INTEGER NOT NULL,
@@ -65,7 +65,6 @@ class Row(NamedTuple):
     crc: int
     key: str
     digest: bytes
-    changes: int
     first: int | None  # the earlier record with the same key
     outcome: str | None
     version: int | None

@@ -13,7 +13,10 @@ from typing import Any
 
 import pytest
 
+from agent_profiles import facts
 from common.dynamodb_client import DynamoDBClient
+from common.dynamodb_failures import ServiceError
+from common.dynamodb_json import marshal_item
 from common.errors import Throttled
 from scripts import dynamodb_local, migrate
 from scripts.console import CommandError
@@ -68,6 +71,26 @@ def records(folder: Path) -> Counter[str]:
 
 def exactly(text: str) -> Any:
     return json.loads(text, parse_float=Decimal, parse_int=Decimal)
+
+
+def before(patch: pytest.MonkeyPatch, operation: str, act: Any) -> None:
+    """Does `act` once, before the first such call, given the client and the real call."""
+    real, left = DynamoDBClient.call, [act]
+
+    def call(client: DynamoDBClient, called: str, payload: Any) -> Any:
+        if called == operation and left:
+            left.pop()(client, real)
+        return real(client, called, payload)
+
+    patch.setattr(DynamoDBClient, "call", call)
+
+
+def kill(_client: DynamoDBClient, _real: Any) -> None:
+    raise KeyboardInterrupt
+
+
+def entries_of(item: dict[str, Any]) -> list[dict[str, Any]]:
+    return [marshal_item(entry) for entry in facts.entries(item["id"], item["indexed"])]
 
 
 def test_a_migrated_profile_is_what_the_api_stores(place: Place, tmp_path: Path) -> None:
@@ -215,6 +238,86 @@ def test_what_others_store_meanwhile_stays(place: Place, tmp_path: Path) -> None
     # and of the entries that profiles are found by, none is of what was there before
     jobs = {(item["id"]["S"], item["job"]["S"]) for item in place.items(place.match)}
     assert jobs == {(one, "baker" if one in stored else "smith") for one in names}
+
+
+def test_killed_between_entries_and_profiles_nothing_is_shown_that_is_not_there(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = write(tmp_path / "json_storage", all=[PLUMBER])
+    with monkeypatch.context() as patch:
+        before(patch, "PutItem", kill)
+        with pytest.raises(KeyboardInterrupt):
+            place.migrate(source)
+    assert place.items(place.match)
+    assert not place.items(place.profiles)
+    assert place.matches(job="plumber") == []
+    assert place.migrate(source)["counts"]["written"] == 1
+    assert place.matches(job="plumber") == ["plumber-1"]
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_a_profile_that_comes_in_between_keeps_its_own_entries(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, killed: bool
+) -> None:
+    """Also where the run is killed before it can put them right."""
+    theirs = {"id": "plumber-1", "name": "API", "job": "plumber", "averagePrice": Decimal("249.99"), "tags": ["slow"]}
+    source = write(tmp_path / "json_storage", all=[PLUMBER])
+
+    def store(client: DynamoDBClient, real: Any) -> None:
+        entries = place.items(place.match)
+        with monkeypatch.context() as patch:
+            patch.setattr(DynamoDBClient, "call", real)
+            place.api_stores(theirs)
+            # What was on its way gets there late.
+            for entry in entries:
+                place.dynamodb.put_item(TableName=place.match, Item=entry)
+        if killed:
+            kill(client, real)
+
+    with monkeypatch.context() as patch:
+        before(patch, "PutItem", store)
+        with pytest.raises(KeyboardInterrupt) if killed else nullcontext():
+            place.migrate(source)
+    manifest = place.migrate(source)
+    assert manifest["counts"]["kept"] == 1
+    assert sorted(place.items(place.match), key=str) == sorted(entries_of(place.item("plumber-1")), key=str)
+    place.calls.clear()
+    place.migrate(source, restart=True)
+    assert place.writes == 0
+
+
+def test_entries_that_are_left_unprocessed_are_sent_again(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = DynamoDBClient.call
+
+    def call(client: DynamoDBClient, operation: str, payload: Any) -> Any:
+        if operation != "BatchWriteItem":
+            return real(client, operation, payload)
+        ((table, requests),) = payload["RequestItems"].items()
+        answer = real(client, operation, {**payload, "RequestItems": {table: requests[:2]}})
+        return {**answer, "UnprocessedItems": {table: requests[2:]} if requests[2:] else {}}
+
+    monkeypatch.setattr(DynamoDBClient, "call", call)
+    place.migrate(write(tmp_path / "json_storage", all=[PLUMBER]))
+    assert sorted(place.items(place.match), key=str) == sorted(entries_of(place.item("plumber-1")), key=str)
+
+
+def test_what_dynamodb_refuses_leaves_no_entries(place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = DynamoDBClient.call
+
+    def call(client: DynamoDBClient, operation: str, payload: Any) -> Any:
+        if "Refused" in str(payload) and operation in ("PutItem", "TransactWriteItems"):
+            raise ServiceError("ValidationException", "the item is odd", {}, unsure=False)
+        return real(client, operation, payload)
+
+    monkeypatch.setattr(DynamoDBClient, "call", call)
+    others = [{"id": str(number), "name": "N", "job": "smith"} for number in range(9)]
+    source = write(tmp_path / "json_storage", all=[*others, {**PLUMBER, "name": "Refused"}])
+    manifest, error = place.refused(source)
+    assert manifest["counts"]["written"] == len(others)
+    assert "1 of 10 records are bad" in error.message
+    assert {entry["id"]["S"] for entry in place.items(place.match)} == {each["id"] for each in others}
 
 
 def test_a_table_that_throttles_is_asked_for_less(
