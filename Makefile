@@ -28,7 +28,7 @@ logs: .venv/run ## Follow a function's logs: SYSTEM=agent_registry [ENV=local] [
 
 # --- an environment: ENV=<name> of terraform/environments/<name>.toml ----------------------------------------------
 
-build: .venv/run ## Build the function zips and their manifest
+build: .venv/run ## Build the function zips, their manifest, and a bill of materials (CycloneDX) beside each
 	@$(RUN).build_lambdas
 
 environments: .venv/run ## List the environments on AWS, and which of them workflows can sign in to: [ENV=<name>] [JSON=1]
@@ -150,7 +150,8 @@ COMPILE := .build/lock/bin/uv pip compile --quiet --universal --python-version 3
   --no-header --no-emit-index-url
 
 lock: .venv/made ## Lock the dependencies of pyproject.toml anew
-	@.venv/bin/python -m venv .build/lock && .build/lock/bin/pip install --quiet 'uv>=0.9'
+	@.venv/bin/python -m venv .build/lock && .build/lock/bin/python $(PIP) -r requirements/lock.txt
+	@echo uv | $(COMPILE) - -o requirements/lock.txt
 	@$(COMPILE) pyproject.toml -o requirements/run.txt
 	@$(COMPILE) pyproject.toml --extra test --extra bench -c requirements/run.txt -o requirements/test.txt
 	@printf '%s\n' $(SCANNERS) | $(COMPILE) - -o requirements/scan.txt

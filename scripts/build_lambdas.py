@@ -3,7 +3,7 @@
 A zip holds the modules that the system's handler imports, from its own package and from `common/`, bundled in one file
 (see lambda_src/function.py), and the packages of its `requirements.txt` where it has one (hash-locked wheels for the
 function's architecture). Its bytes depend on the contents alone; what did not change is not built again. The manifest
-is what Terraform and verification read.
+is what Terraform and verification read. Beside each zip lies its bill of materials.
 """
 
 import ast
@@ -20,7 +20,7 @@ from typing import Annotated, Any
 
 import typer
 
-from scripts import deterministic_zip, paths, strip_source
+from scripts import bill_of_materials, deterministic_zip, paths, strip_source
 from scripts.console import CommandError, one_line, out, run, step
 
 RUNTIME_PYTHON = "3.13"
@@ -53,16 +53,20 @@ def build(
             third_party = _third_party(requirements, architecture) if locked else {}
             entry = _write_zip(zip_file, _bundled(system, files) | third_party) | {
                 "modules": sorted(files),
+                "packages": bill_of_materials.packages_in(third_party),
                 "source_digest": digest,
                 # Python sources run anywhere; only compiled wheels tie a zip to one architecture.
                 "architecture": architecture if any(path.endswith(".so") for path in third_party) else None,
             }
             rebuilt.append(system)
         functions[system] = entry
+        bill = bill_of_materials.of_zip(system, entry, files, RUNTIME_PYTHON, MODULES_FILE)
+        _replace(target / f"{system}{bill_of_materials.SUFFIX}", bill)
     manifest = {"functions": functions}
     _replace(target / MANIFEST, (json.dumps(manifest, indent=2, sort_keys=True) + "\n").encode())
-    for stale in set(target.glob("*.zip")) - {target / entry["zip"] for entry in functions.values()}:
-        stale.unlink()
+    for suffix in (".zip", bill_of_materials.SUFFIX):
+        for stale in set(target.glob(f"*{suffix}")) - {target / f"{system}{suffix}" for system in functions}:
+            stale.unlink()
     return manifest | {"rebuilt": rebuilt}
 
 
@@ -176,6 +180,7 @@ def _builder() -> bytes:
         Path(module).read_bytes()
         for module in (
             __file__,
+            bill_of_materials.__file__,
             deterministic_zip.__file__,
             strip_source.__file__,
             paths.LAMBDA_SOURCE / f"{ENTRY}.py",
