@@ -31,9 +31,14 @@ ENTRY = "function"
 MODULES_FILE = "modules.txt"
 
 
-def systems(source: Path = paths.LAMBDA_SOURCE) -> list[str]:
-    """The systems that have a function: every folder with a handler."""
+def functions(source: Path = paths.LAMBDA_SOURCE) -> list[str]:
+    """Every folder with a handler."""
     return sorted(handler.parent.name for handler in source.glob("*/handler.py"))
+
+
+def systems(source: Path = paths.LAMBDA_SOURCE) -> list[str]:
+    """The functions that answer an API of their own: those with a contract."""
+    return [name for name in functions(source) if (source / name / "openapi.yaml").is_file()]
 
 
 def build(
@@ -42,8 +47,8 @@ def build(
     """Builds what changed; returns the manifest with `rebuilt`, the names of the functions that were built anew."""
     target.mkdir(parents=True, exist_ok=True)
     before = read_manifest(target)
-    functions, rebuilt = {}, []
-    for system in systems(source):
+    built, rebuilt = {}, []
+    for system in functions(source):
         files = _modules(source, system)
         requirements = source / system / "requirements.txt"
         locked = requirements.read_bytes() if requirements.is_file() else b""
@@ -59,13 +64,13 @@ def build(
                 "architecture": architecture if any(path.endswith(".so") for path in third_party) else None,
             }
             rebuilt.append(system)
-        functions[system] = entry
+        built[system] = entry
         bill = bill_of_materials.of_zip(system, entry, files, RUNTIME_PYTHON, MODULES_FILE)
         _replace(target / f"{system}{bill_of_materials.SUFFIX}", bill)
-    manifest = {"functions": functions}
+    manifest = {"functions": built}
     _replace(target / MANIFEST, (json.dumps(manifest, indent=2, sort_keys=True) + "\n").encode())
     for suffix in (".zip", bill_of_materials.SUFFIX):
-        for stale in set(target.glob(f"*{suffix}")) - {target / f"{system}{suffix}" for system in functions}:
+        for stale in set(target.glob(f"*{suffix}")) - {target / f"{system}{suffix}" for system in built}:
             stale.unlink()
     return manifest | {"rebuilt": rebuilt}
 

@@ -8,6 +8,7 @@ module "http_api" {
     name               = local.names.api
     description        = "State of AI agents: ${join(", ", sort(var.systems))}"
     authorization      = var.api_auth
+    jwt                = local.jwt
     throttling         = var.api_throttling
     log_retention_days = var.function_defaults.log_retention_days
     log_kms_key_arn    = var.function_defaults.log_kms_key_arn
@@ -19,6 +20,7 @@ module "http_api" {
       function_name    = system.function.name
       alias_name       = system.function.alias_name
       alias_invoke_arn = system.function.alias_invoke_arn
+      scopes           = local.token_scopes[name]
     }
   }
 

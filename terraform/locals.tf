@@ -38,6 +38,15 @@ locals {
 
   openapi = { for system in local.known_systems : system => "${path.module}/../lambda_src/${system}/openapi.yaml" }
 
+  # As "agent_registry GET /agents".
+  contract_routes = flatten([
+    for system in local.known_systems : [
+      for path, operations in yamldecode(file(local.openapi[system])).paths : [
+        for method in keys(operations) : "${system} ${upper(method)} ${path}" if contains(["delete", "get", "head", "options", "patch", "post", "put"], method)
+      ]
+    ]
+  ])
+
   # What the build left: one entry a function.
   manifest_path = startswith(var.lambda_manifest, "/") ? var.lambda_manifest : "${path.module}/${var.lambda_manifest}"
   packages = {
@@ -47,6 +56,8 @@ locals {
       source_code_hash = function.source_code_hash
     }
   }
+
+  needed_functions = concat(tolist(var.systems), var.api_jwt.cognito == null ? [] : ["token_claims"])
 
   persistence = { for system in local.known_systems : system => lookup(var.persistence, system, "dynamodb") }
 

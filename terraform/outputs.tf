@@ -1,5 +1,5 @@
 output "api" {
-  description = "The HTTP API: its id, its URL and how callers are authorised; null when every system is off."
+  description = "The HTTP API: its id, its URL and how callers are authorised (`jwt`: whose tokens are good, and by route which scopes they need); null when every system is off."
   value       = local.api
 }
 
@@ -71,7 +71,33 @@ output "verification" {
 }
 
 locals {
-  api = one([for api in module.http_api : { id = api.id, url = api.url, auth = var.api_auth }])
+  api = one([
+    for api in module.http_api : {
+      id   = api.id
+      url  = api.url
+      auth = var.api_auth
+      jwt = local.jwt == null ? null : {
+        issuer    = local.jwt.issuer
+        audiences = sort(local.jwt.audiences)
+        claims    = var.token_claims
+        scopes    = api.scopes
+      }
+    }
+  ])
+}
+
+output "user_pool" {
+  description = "The user pool of the API's callers: what signs them in, and the groups that give scopes; null without one."
+  value = one([
+    for pool in module.user_pool : {
+      id           = pool.id
+      issuer       = pool.issuer
+      client_id    = pool.client_id
+      scope_prefix = pool.scope_prefix
+      groups       = keys(local.token_groups)
+      domain       = try("https://${var.api_jwt.cognito.sign_in_page.domain_prefix}.auth.${data.aws_region.current.id}.amazoncognito.com", null)
+    }
+  ])
 }
 
 output "backup" {

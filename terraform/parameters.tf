@@ -7,6 +7,10 @@ locals {
     [for api in module.http_api : {
       "api/url" = { value = api.url, description = "URL of the HTTP API" }
     }],
+    [for pool in module.user_pool : {
+      "api/issuer"    = { value = pool.issuer, description = "Issuer of the tokens that open the API" }
+      "api/client_id" = { value = pool.client_id, description = "Client by which callers sign in for a token" }
+    }],
     [for name, system in local.systems : {
       "${name}/function" = { value = system.function.name, description = "Function of ${name}" }
     }],

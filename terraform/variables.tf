@@ -647,8 +647,8 @@ variable "lambda_manifest" {
   }
 
   validation {
-    condition     = length(setsubtract(var.systems, try(keys(jsondecode(file(startswith(var.lambda_manifest, "/") ? var.lambda_manifest : "${path.module}/${var.lambda_manifest}")).functions), var.systems))) == 0
-    error_message = "lambda_manifest: ${var.lambda_manifest} names no function for ${join(", ", setsubtract(var.systems, try(keys(jsondecode(file(startswith(var.lambda_manifest, "/") ? var.lambda_manifest : "${path.module}/${var.lambda_manifest}")).functions), [])))}. Run `make build`."
+    condition     = length(setsubtract(local.needed_functions, try(keys(jsondecode(file(startswith(var.lambda_manifest, "/") ? var.lambda_manifest : "${path.module}/${var.lambda_manifest}")).functions), local.needed_functions))) == 0
+    error_message = "lambda_manifest: ${var.lambda_manifest} names no function for ${join(", ", setsubtract(local.needed_functions, try(keys(jsondecode(file(startswith(var.lambda_manifest, "/") ? var.lambda_manifest : "${path.module}/${var.lambda_manifest}")).functions), [])))}. Run `make build`."
   }
 }
 
@@ -772,19 +772,113 @@ variable "pinned_versions" {
 # API
 
 variable "api_auth" {
-  description = "Who may call the API: `iam` (signed requests of principals that have execute-api:Invoke) or `none` (anybody; in environment local only)."
+  description = "Who may call the API: `iam` (signed requests of principals that have execute-api:Invoke), `jwt` (who sends a token of the issuer in `api_jwt`) or `none` (anybody; in environment local only)."
   type        = string
   nullable    = false
   default     = "iam"
 
   validation {
-    condition     = contains(["iam", "none"], var.api_auth)
-    error_message = "api_auth is \"${var.api_auth}\": use iam or none."
+    condition     = contains(["iam", "jwt", "none"], var.api_auth)
+    error_message = "api_auth is \"${var.api_auth}\": use iam, jwt or none."
   }
 
   validation {
     condition     = var.api_auth != "none" || var.environment == "local"
-    error_message = "api_auth is none in environment \"${var.environment}\": API Gateway would let anybody on the internet read and write the agents' state. none is for environment local; use iam."
+    error_message = "api_auth is none in environment \"${var.environment}\": API Gateway would let anybody on the internet read and write the agents' state. none is for environment local; use iam or jwt."
+  }
+}
+
+variable "api_jwt" {
+  description = <<-EOT
+    Whose tokens open the API, with `api_auth` jwt, and what they must say. `token_claims` names the claims that tell
+    tenant and user.
+
+    - `issuer`: the URL of an OpenID Connect issuer, as tokens have it in `iss`; or `cognito`.
+    - `audiences`: of which a token must be for one (`aud`, or `client_id` where there is no `aud`).
+    - `scopes`: of which a token must have one, by system, and there by `read` and `write` or by a route, which goes
+      before: `{ agent_profiles = { read = ["profiles:read"], "POST /match" = ["profiles:match"] } }`. Unless stated it
+      is `<scope_prefix><system>.read` for what reads, and `<scope_prefix><system>.write` for the rest. `[]` asks for
+      none: every good token will do.
+    - `scope_prefix`: null for none, or with `cognito` for `<name_prefix>-<environment>/`.
+    - `cognito`: makes a user pool, whose users are callers, agents as well as people; `{}` suffices. It stays while this
+      is here, whatever `api_auth` says, and `deletion_protection` goes for it, too. `access_token_minutes`,
+      `refresh_token_days`; `sign_in_page`: Cognito's page for browsers, with `domain_prefix`, `callback_urls` and
+      `logout_urls`.
+  EOT
+  nullable    = false
+  default     = {}
+
+  type = object({
+    issuer       = optional(string)
+    audiences    = optional(set(string), [])
+    scopes       = optional(map(map(set(string))), {})
+    scope_prefix = optional(string)
+
+    cognito = optional(object({
+      access_token_minutes = optional(number, 60)
+      refresh_token_days   = optional(number, 30)
+      sign_in_page = optional(object({
+        domain_prefix = string
+        callback_urls = set(string)
+        logout_urls   = optional(set(string), [])
+      }))
+    }))
+  })
+
+  validation {
+    condition     = var.api_auth != "jwt" || (var.api_jwt.issuer == null) != (var.api_jwt.cognito == null)
+    error_message = "api_auth is jwt, and api_jwt says whose tokens are good, by one of issuer (any OpenID Connect issuer) and cognito (a user pool that this stack makes, {} suffices); with ${var.api_jwt.issuer == null ? "none" : "both"} API Gateway could not judge them."
+  }
+
+  validation {
+    condition     = var.api_jwt.issuer == null || can(regex(var.environment == "local" ? "^https?://[^/?#@ ]+(/[^?# ]*)?$" : "^https://[^/?#@ ]+(/[^?# ]*)?$", var.api_jwt.issuer)) && !strcontains(coalesce(var.api_jwt.issuer, "-"), "/.well-known/")
+    error_message = "api_jwt.issuer is \"${coalesce(var.api_jwt.issuer, "null")}\": give the https URL that tokens have in iss (http only in environment local), without /.well-known/…; API Gateway reads the issuer's keys there, and makes no authorizer where it can't."
+  }
+
+  validation {
+    condition     = var.api_jwt.issuer == null || length(var.api_jwt.audiences) >= 1
+    error_message = "api_jwt.audiences is empty: tokens that the issuer made for any other API would open this one, so API Gateway asks for at least one. Give what tokens for this API have in aud (or client_id)."
+  }
+
+  validation {
+    condition     = length(var.api_jwt.audiences) <= (var.api_jwt.cognito == null ? 50 : 49) && alltrue([for audience in var.api_jwt.audiences : can(regex("^[^ ]+$", audience))])
+    error_message = "api_jwt.audiences: API Gateway takes up to 50 (the user pool's client is one), and none with blanks. Given: ${join(", ", var.api_jwt.audiences)}."
+  }
+
+  validation {
+    condition     = length(setsubtract(keys(var.api_jwt.scopes), local.known_systems)) == 0
+    error_message = "api_jwt.scopes: there is no system ${join(", ", setsubtract(keys(var.api_jwt.scopes), local.known_systems))}. Use some of: ${join(", ", local.known_systems)}."
+  }
+
+  validation {
+    condition     = length(setsubtract(flatten([for system, scopes in var.api_jwt.scopes : [for key in keys(scopes) : "${system} ${key}"]]), concat(local.contract_routes, [for system in local.known_systems : "${system} read"], [for system in local.known_systems : "${system} write"]))) == 0
+    error_message = "api_jwt.scopes are those of read, write, or a route of the system, and nothing would ask for: ${join(", ", setsubtract(flatten([for system, scopes in var.api_jwt.scopes : [for key in keys(scopes) : "${system} ${key}"]]), concat(local.contract_routes, [for system in local.known_systems : "${system} read"], [for system in local.known_systems : "${system} write"])))}. The routes are: ${join(", ", local.contract_routes)}."
+  }
+
+  validation {
+    condition     = alltrue(flatten([for scopes in values(var.api_jwt.scopes) : [for names in values(scopes) : length(names) <= 10 && alltrue([for name in names : can(regex("^[\\x21\\x23-\\x5b\\x5d-\\x7e]{1,256}$", name))])]]))
+    error_message = "api_jwt.scopes: API Gateway takes up to 10 scopes a route; blanks, quotes and backslashes are in none, since a token's scopes are separated by blanks."
+  }
+
+  validation {
+    condition     = var.api_jwt.scope_prefix == null || can(regex("^[\\x21\\x23-\\x5b\\x5d-\\x7e]{0,200}$", var.api_jwt.scope_prefix))
+    error_message = "api_jwt.scope_prefix is \"${try(coalesce(var.api_jwt.scope_prefix), "")}\": it becomes part of scopes, which have no blanks, quotes or backslashes."
+  }
+
+  validation {
+    condition     = var.api_jwt.cognito == null || (var.api_jwt.scope_prefix == null || var.api_jwt.scope_prefix == "${var.name_prefix}-${var.environment}/")
+    error_message = "api_jwt.scope_prefix is \"${try(coalesce(var.api_jwt.scope_prefix), "")}\", but scopes of the user pool begin with ${var.name_prefix}-${var.environment}/: no token would have the others. Leave it out."
+  }
+
+  # https://docs.aws.amazon.com/cognito/latest/developerguide/user-pool-lambda-pre-token-generation.html
+  validation {
+    condition     = var.api_jwt.cognito == null || !can(regex("^(acr|amr|at_hash|auth_time|aud|azp|client_id|device_key|event_id|exp|iat|identities|iss|jti|nbf|nonce|origin_jti|scope|sub|token_use|username|version)$|^(aws|cognito|dev|custom):", var.token_claims.tenant))
+    error_message = "token_claims.tenant is \"${var.token_claims.tenant}\", a claim that Cognito keeps to itself: its tokens would name no tenant. Use another with api_jwt.cognito, such as tenantId."
+  }
+
+  validation {
+    condition     = var.api_jwt.cognito == null || contains(["sub", "username"], var.token_claims.user)
+    error_message = "token_claims.user is \"${var.token_claims.user}\": with api_jwt.cognito use sub or username, which Cognito's access tokens have; every token would be refused otherwise."
   }
 }
 

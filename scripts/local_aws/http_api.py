@@ -21,6 +21,7 @@ from scripts.local_aws.iam_policy import matches
 from scripts.local_aws.invocation import InvokeError, Invoker, Result, Target, parse_name, trace_id
 from scripts.local_aws.jwt_authorizer import TokenError
 from scripts.local_aws.logs import LogStream
+from scripts.local_aws.resource_policy import lets_in
 from scripts.local_aws.roles import Roles
 from scripts.local_aws.settings import ACCOUNT_ID, API_PAGE_PATH
 from scripts.local_aws.sigv4 import SignatureError, SignedRequest, verify
@@ -339,7 +340,7 @@ class HttpApis:
         if role := integration.credentials_arn:
             if self._roles.allows(role, found.partition, "lambda:InvokeFunction", target.arn) != "allow":
                 raise _failed(f"{role} may not invoke {target.arn}")
-        elif not _permitted(target, found.execute_arn(route_key, method)):
+        elif not lets_in(target, "apigateway.amazonaws.com", found.execute_arn(route_key, method)):
             raise _failed(f"the resource policy of {target.arn} does not let this API invoke it")
         return target
 
@@ -449,30 +450,6 @@ class _AccessLog:
 
 def _escape(name: str, value: str) -> str:
     return value if name == "error.messageString" else json.dumps(value)[1:-1]
-
-
-def _permitted(target: Target, source_arn: str) -> bool:
-    """Whether the resource policy of a function, alias or version lets API Gateway invoke it for this route."""
-    for statement in list(target.function.policy.statements):
-        principal = statement.get("Principal") or {}
-        service = principal.get("Service") if isinstance(principal, dict) else principal
-        if service not in ("apigateway.amazonaws.com", "*") or statement.get("Effect") != "Allow":
-            continue
-        if statement.get("Resource") != target.arn or statement.get("Action") not in (
-            "lambda:InvokeFunction",
-            "lambda:*",
-            "*",
-        ):
-            continue
-        if all(_condition_holds(condition, source_arn) for condition in (statement.get("Condition") or {}).items()):
-            return True
-    return False
-
-
-def _condition_holds(condition: tuple[str, Mapping[str, str]], source_arn: str) -> bool:
-    _, wanted = condition
-    known = {"aws:sourcearn": source_arn, "aws:sourceaccount": ACCOUNT_ID}
-    return all(key.lower() in known and matches(value, known[key.lower()]) for key, value in wanted.items())
 
 
 def make_api_handler(apis: HttpApis) -> type[Handler]:

@@ -45,6 +45,7 @@ class LocalAws:
             moto_autoscaling,
             moto_backup,
             moto_billing,
+            moto_cognito,
             moto_dynamodb,
             moto_iam,
             moto_kms,
@@ -68,6 +69,7 @@ class LocalAws:
         moto_autoscaling.install()
         moto_backup.install()
         moto_billing.install()
+        moto_cognito.install(self._invoker)
         moto_iam.install()
         moto_kms.install()
         local = LocalEndpoints(self.settings, (self.port, self.api_port), self._invoker.fleet, roles)

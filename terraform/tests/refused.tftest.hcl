@@ -400,3 +400,86 @@ run "an_index_in_its_own_place" {
 
   expect_failures = [var.index_migrations]
 }
+
+run "tokens_of_nobody" {
+  command = plan
+
+  variables {
+    api_auth = "jwt"
+  }
+
+  expect_failures = [var.api_jwt]
+}
+
+run "tokens_of_two_issuers" {
+  command = plan
+
+  variables {
+    api_auth = "jwt"
+    api_jwt  = { issuer = "https://issuer.example.com", audiences = ["agents"], cognito = {} }
+  }
+
+  expect_failures = [var.api_jwt]
+}
+
+run "an_issuer_in_the_clear" {
+  command = plan
+
+  variables {
+    api_jwt = { issuer = "http://issuer.example.com", audiences = ["agents"] }
+  }
+
+  expect_failures = [var.api_jwt]
+}
+
+run "tokens_for_any_api" {
+  command = plan
+
+  variables {
+    api_jwt = { issuer = "https://issuer.example.com" }
+  }
+
+  expect_failures = [var.api_jwt]
+}
+
+run "scopes_of_an_unknown_route" {
+  command = plan
+
+  variables {
+    api_jwt = { scopes = { pet_store = { "DELETE /pets/{id}" = ["pets.delete"] } } }
+  }
+
+  expect_failures = [var.api_jwt]
+}
+
+run "scopes_of_an_unknown_system" {
+  command = plan
+
+  variables {
+    api_jwt = { scopes = { toaster = { read = ["toast"] } } }
+  }
+
+  expect_failures = [var.api_jwt]
+}
+
+run "a_tenant_under_a_name_that_cognito_keeps" {
+  command = plan
+
+  variables {
+    api_jwt      = { cognito = {} }
+    token_claims = { tenant = "client_id" }
+  }
+
+  expect_failures = [var.api_jwt]
+}
+
+run "a_user_that_cognito_does_not_tell" {
+  command = plan
+
+  variables {
+    api_jwt      = { cognito = {} }
+    token_claims = { user = "email" }
+  }
+
+  expect_failures = [var.api_jwt]
+}

@@ -251,3 +251,65 @@ run "memory_everywhere" {
     error_message = "Memory is seeded by each execution environment for itself."
   }
 }
+
+run "tokens_of_any_issuer" {
+  command = plan
+
+  variables {
+    systems  = ["agent_profiles", "agent_registry", "pet_store"]
+    api_auth = "jwt"
+    api_jwt  = { issuer = "https://issuer.example.com/tenants/a", audiences = ["agents"], scopes = { agent_profiles = { "GET /list" = ["profiles.list"], write = [] } } }
+  }
+
+  assert {
+    condition = output.api.jwt.issuer == "https://issuer.example.com/tenants/a" && output.api.jwt.audiences == tolist(["agents"]) && output.api.jwt.claims == { tenant = "tenantId", user = "sub" } && jsonencode({ for route in ["GET /agents", "DELETE /agents/{id}", "POST /match", "GET /list", "POST /store", "POST /pets"] : route => output.api.jwt.scopes[route] }) == jsonencode({
+      "GET /agents"         = ["agent_registry.read"]
+      "DELETE /agents/{id}" = ["agent_registry.write"]
+      "POST /match"         = ["agent_profiles.read"]
+      "GET /list"           = ["profiles.list"]
+      "POST /store"         = []
+      "POST /pets"          = ["pet_store.write"]
+    })
+    error_message = "Scopes by system, and as stated: ${jsonencode(output.api.jwt)}"
+  }
+
+  assert {
+    condition     = output.user_pool == null && length(module.token_claims_function) == 0
+    error_message = "Another's tokens take nothing of ours."
+  }
+}
+
+run "tokens_of_a_user_pool" {
+  command = plan
+
+  variables {
+    systems      = ["agent_registry"]
+    api_auth     = "jwt"
+    api_jwt      = { cognito = { access_token_minutes = 15 } }
+    token_claims = { tenant = "org", user = "username" }
+  }
+
+  assert {
+    condition     = length(output.user_pool.groups) == 10 && output.user_pool.scope_prefix == "agent-state-dev/" && jsonencode(output.api.jwt.scopes["GET /agents"]) == jsonencode(["agent-state-dev/agent_registry.read"])
+    error_message = "A group for each system's readers and writers: ${jsonencode(output.user_pool.groups)}"
+  }
+
+  assert {
+    condition     = module.token_claims_function[0].name == "agent-state-dev-token-claims"
+    error_message = "The function that fills the tokens is there."
+  }
+}
+
+run "a_user_pool_before_the_api_asks_for_tokens" {
+  command = plan
+
+  variables {
+    systems = ["pet_store"]
+    api_jwt = { cognito = {} }
+  }
+
+  assert {
+    condition     = output.api.auth == "iam" && output.api.jwt == null && contains(output.user_pool.groups, "agent_registry.read")
+    error_message = "Users can be made first, and keep their groups whichever systems are on."
+  }
+}

@@ -17,7 +17,7 @@ from moto.core.config import default_user_config
 from moto.moto_api._internal import moto_api_backend
 from moto.server import ThreadedMotoServer
 
-from scripts.local_aws import moto_autoscaling, moto_backup, moto_billing, moto_kms
+from scripts.local_aws import moto_autoscaling, moto_backup, moto_billing, moto_cognito, moto_kms
 from scripts.terraform_cli import FEWER_COLLECTIONS, binary, plugin_dir
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -28,6 +28,7 @@ MODULES = (
     "terraform/modules/http_api",
     "terraform/modules/kms_key",
     "terraform/modules/table",
+    "terraform/modules/user_pool",
     "terraform/modules/vpc_endpoint",
 )
 REGION = "us-east-1"
@@ -173,6 +174,7 @@ def empty_aws() -> Iterator[dict[str, str]]:
     moto_autoscaling.install()
     moto_backup.install()
     moto_billing.install()
+    moto_cognito.install_pools()
     moto_kms.install()
     # Functions answer without running: nothing here needs what they do, and moto would run them in Docker.
     default_user_config["lambda"] = {"use_docker": False}

@@ -40,6 +40,7 @@ resource "aws_apigatewayv2_stage" "default" {
       functionStatus     = "$context.integration.status"
       error              = "$context.error.message"
       integrationError   = "$context.integration.error"
+      authorizerError    = "$context.authorizer.error"
       sourceIp           = "$context.identity.sourceIp"
       caller             = "$context.identity.userArn"
       userAgent          = "$context.identity.userAgent"

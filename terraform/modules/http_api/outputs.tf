@@ -18,6 +18,11 @@ output "routes" {
   value       = local.routes_by_system
 }
 
+output "scopes" {
+  description = "Scopes of which a token must have one, by route key; empty unless callers send tokens."
+  value       = { for route, scopes in local.scopes_by_contract_route : route => sort(scopes) if var.api.authorization == "jwt" }
+}
+
 output "access_log_group_name" {
   description = "Name of the log group of the access logs."
   value       = aws_cloudwatch_log_group.access.name

@@ -3,7 +3,11 @@ variable "api" {
     The HTTP API.
 
     - `name`, `description`: its name, and what it is for.
-    - `authorization`: `iam` (callers sign their requests and need `execute-api:Invoke`) or `none` (open to anybody).
+    - `authorization`: `iam` (callers sign their requests and need `execute-api:Invoke`), `jwt` (callers send a token) or
+      `none` (open to anybody).
+    - `jwt`: with `jwt`, whose tokens: the `issuer`'s URL, under which it publishes its keys
+      (`/.well-known/openid-configuration`), and the `audiences`, one of which a token must be for (`aud`, or
+      `client_id` where there is no `aud`).
     - `throttling`: requests a second (`rate_limit`) and burst over all routes; beyond, callers get 429.
     - `integration_timeout_milliseconds`: how long a function may take to answer, 50 to 30000.
     - `detailed_metrics`: metrics by route (they cost).
@@ -16,6 +20,7 @@ variable "api" {
     name                             = string
     description                      = optional(string, "")
     authorization                    = optional(string, "iam")
+    jwt                              = optional(object({ issuer = string, audiences = set(string) }))
     throttling                       = optional(object({ burst_limit = optional(number, 200), rate_limit = optional(number, 100) }), {})
     integration_timeout_milliseconds = optional(number, 30000)
     detailed_metrics                 = optional(bool, false)
@@ -30,8 +35,23 @@ variable "api" {
   }
 
   validation {
-    condition     = contains(["iam", "none"], var.api.authorization)
-    error_message = "api.authorization is \"${var.api.authorization}\": use iam, or none for an API that anybody may call."
+    condition     = contains(["iam", "jwt", "none"], var.api.authorization)
+    error_message = "api.authorization is \"${var.api.authorization}\": use iam, jwt, or none for an API that anybody may call."
+  }
+
+  validation {
+    condition     = (var.api.authorization == "jwt") == (var.api.jwt != null)
+    error_message = "api.jwt says whose tokens are good, and goes with authorization \"jwt\" only: without it API Gateway could judge no token, and beside \"${var.api.authorization}\" it would do nothing."
+  }
+
+  validation {
+    condition     = var.api.jwt == null || try(can(regex("^https?://[^/?#@ ]+(/[^?# ]*)?$", var.api.jwt.issuer)) && !strcontains(var.api.jwt.issuer, "/.well-known/"), false)
+    error_message = "api.jwt.issuer is \"${try(var.api.jwt.issuer, "null")}\": give the URL that tokens name as their iss, without /.well-known/…; API Gateway looks for the issuer's keys under it, and would make no authorizer."
+  }
+
+  validation {
+    condition     = var.api.jwt == null || try(length(var.api.jwt.audiences) >= 1 && length(var.api.jwt.audiences) <= 50, false)
+    error_message = "api.jwt.audiences: API Gateway takes 1 to 50. Without one, tokens that were meant for any other API would open this one."
   }
 
   validation {
@@ -54,6 +74,10 @@ variable "systems" {
   description = <<-EOT
     What answers, by system: the OpenAPI file that names the routes (`openapi`), and the function's `function_name`,
     `alias_name` and `alias_invoke_arn`.
+
+    `scopes` are those of which a token must have one, with authorization `jwt`: by `read` and `write`, or by a route
+    (`POST /match`), which goes before. A GET is a read, all else is a write, unless the operation's `x-access` in the
+    OpenAPI file says otherwise. What has no scopes is open to every good token.
   EOT
   nullable    = false
 
@@ -62,6 +86,7 @@ variable "systems" {
     function_name    = string
     alias_name       = string
     alias_invoke_arn = string
+    scopes           = optional(map(set(string)), {})
   }))
 
   validation {
@@ -72,6 +97,16 @@ variable "systems" {
   validation {
     condition     = alltrue([for system in var.systems : can(keys(yamldecode(file(system.openapi)).paths))])
     error_message = "Each system needs an OpenAPI file with paths; missing or unreadable: ${join(", ", [for system in var.systems : system.openapi if !can(keys(yamldecode(file(system.openapi)).paths))])}."
+  }
+
+  validation {
+    condition     = alltrue(flatten([for system in var.systems : [for key in keys(system.scopes) : contains(["read", "write"], key) || try(contains(keys(yamldecode(file(system.openapi)).paths[split(" ", key)[1]]), lower(split(" ", key)[0])), false)]]))
+    error_message = "systems: scopes are those of read, write, or a route of the system's OpenAPI file, and nothing would ask for: ${join(", ", flatten([for name, system in var.systems : [for key in keys(system.scopes) : "${name} ${key}" if !(contains(["read", "write"], key) || try(contains(keys(yamldecode(file(system.openapi)).paths[split(" ", key)[1]]), lower(split(" ", key)[0])), false))]]))}."
+  }
+
+  validation {
+    condition     = alltrue(flatten([for system in var.systems : [for scopes in system.scopes : length(scopes) <= 10 && alltrue([for scope in scopes : can(regex("^[\\x21\\x23-\\x5b\\x5d-\\x7e]{1,256}$", scope))])]]))
+    error_message = "systems: API Gateway takes up to 10 scopes a route, and a scope has no blanks, quotes or backslashes: a token's scopes are separated by blanks, so it would never be found. Given: ${join(", ", flatten([for system in var.systems : [for scopes in system.scopes : [for scope in scopes : "\"${scope}\""]]]))}."
   }
 }
 

@@ -153,3 +153,62 @@ run "alarms_off" {
     error_message = "No alarms when they are switched off."
   }
 }
+
+run "callers_send_tokens" {
+  command = plan
+
+  variables {
+    api = { name = "agents", authorization = "jwt", jwt = { issuer = "https://issuer.example.com/", audiences = ["agents"] } }
+    systems = {
+      agents    = { openapi = "tests/fixtures/agents.yaml", function_name = "agents", alias_name = "live", alias_invoke_arn = "arn", scopes = { read = ["agents.read", "agents.all"], write = ["agents.write"], "GET /agents/{id}" = ["agent.read"] } }
+      questions = { openapi = "tests/fixtures/questions.yaml", function_name = "questions", alias_name = "live", alias_invoke_arn = "arn", scopes = { read = ["ask"], write = ["change"] } }
+      pets      = { openapi = "tests/fixtures/pets.yaml", function_name = "pets", alias_name = "live", alias_invoke_arn = "arn" }
+    }
+  }
+
+  assert {
+    condition     = aws_apigatewayv2_authorizer.tokens["tokens"].authorizer_type == "JWT" && aws_apigatewayv2_authorizer.tokens["tokens"].identity_sources == toset(["$request.header.Authorization"]) && aws_apigatewayv2_authorizer.tokens["tokens"].jwt_configuration[0].issuer == "https://issuer.example.com/" && aws_apigatewayv2_authorizer.tokens["tokens"].jwt_configuration[0].audience == toset(["agents"])
+    error_message = "The issuer's tokens, in the usual header."
+  }
+
+  assert {
+    condition     = alltrue([for route in aws_apigatewayv2_route.this : route.authorization_type == "JWT"])
+    error_message = "No route without a token."
+  }
+
+  assert {
+    condition = jsonencode({ for key, route in aws_apigatewayv2_route.this : key => sort(route.authorization_scopes) }) == jsonencode({
+      "GET /agents"       = ["agents.all", "agents.read"]
+      "POST /agents"      = ["agents.write"]
+      "ANY /agents"       = ["agents.all", "agents.read"]
+      "GET /agents/{id}"  = ["agent.read"]
+      "ANY /agents/{id}"  = ["agent.read"]
+      "POST /questions"   = ["ask"]
+      "DELETE /questions" = ["change"]
+      "ANY /questions"    = ["ask", "change"]
+      "GET /pets"         = []
+      "ANY /pets"         = []
+    })
+    error_message = "Each route its scopes; what comes by ANY is answered like a GET: ${jsonencode({ for key, route in aws_apigatewayv2_route.this : key => route.authorization_scopes })}"
+  }
+
+  assert {
+    condition     = jsonencode(output.scopes) == jsonencode({ "DELETE /questions" = ["change"], "GET /agents" = ["agents.all", "agents.read"], "GET /agents/{id}" = ["agent.read"], "GET /pets" = [], "POST /agents" = ["agents.write"], "POST /questions" = ["ask"] })
+    error_message = "And they are told: ${jsonencode(output.scopes)}"
+  }
+}
+
+run "no_tokens_no_scopes" {
+  command = plan
+
+  variables {
+    systems = {
+      agents = { openapi = "tests/fixtures/agents.yaml", function_name = "agents", alias_name = "live", alias_invoke_arn = "arn", scopes = { read = ["agents.read"] } }
+    }
+  }
+
+  assert {
+    condition     = length(aws_apigatewayv2_authorizer.tokens) == 0 && output.scopes == {} && alltrue([for route in aws_apigatewayv2_route.this : route.authorization_scopes == null])
+    error_message = "Signed requests have no scopes."
+  }
+}

@@ -124,3 +124,83 @@ run "two_systems_claiming_the_very_same_path" {
 
   expect_failures = [aws_apigatewayv2_api.this]
 }
+
+run "tokens_of_nobody" {
+  command = plan
+
+  variables {
+    api = { name = "agents", authorization = "jwt" }
+  }
+
+  expect_failures = [var.api]
+}
+
+run "tokens_that_nobody_asks_for" {
+  command = plan
+
+  variables {
+    api = { name = "agents", jwt = { issuer = "https://issuer.example.com", audiences = ["agents"] } }
+  }
+
+  expect_failures = [var.api]
+}
+
+run "an_issuer_by_its_discovery_document" {
+  command = plan
+
+  variables {
+    api = { name = "agents", authorization = "jwt", jwt = { issuer = "https://issuer.example.com/.well-known/openid-configuration", audiences = ["agents"] } }
+  }
+
+  expect_failures = [var.api]
+}
+
+run "an_issuer_without_its_scheme" {
+  command = plan
+
+  variables {
+    api = { name = "agents", authorization = "jwt", jwt = { issuer = "issuer.example.com", audiences = ["agents"] } }
+  }
+
+  expect_failures = [var.api]
+}
+
+run "tokens_for_anybody" {
+  command = plan
+
+  variables {
+    api = { name = "agents", authorization = "jwt", jwt = { issuer = "https://issuer.example.com", audiences = [] } }
+  }
+
+  expect_failures = [var.api]
+}
+
+run "scopes_of_a_route_that_is_not_there" {
+  command = plan
+
+  variables {
+    systems = { agents = { openapi = "tests/fixtures/agents.yaml", function_name = "agents", alias_name = "live", alias_invoke_arn = "arn", scopes = { "PUT /agents" = ["x"] } } }
+  }
+
+  expect_failures = [var.systems]
+}
+
+run "scopes_in_one_text" {
+  command = plan
+
+  variables {
+    systems = { agents = { openapi = "tests/fixtures/agents.yaml", function_name = "agents", alias_name = "live", alias_invoke_arn = "arn", scopes = { read = ["a b"] } } }
+  }
+
+  expect_failures = [var.systems]
+}
+
+run "more_scopes_than_a_route_takes" {
+  command = plan
+
+  variables {
+    systems = { agents = { openapi = "tests/fixtures/agents.yaml", function_name = "agents", alias_name = "live", alias_invoke_arn = "arn", scopes = { read = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k"] } } }
+  }
+
+  expect_failures = [var.systems]
+}
