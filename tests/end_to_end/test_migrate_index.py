@@ -19,7 +19,7 @@ SETTINGS = """
 systems = ["pet_store"]
 alarms = { enabled = false }
 enable_dashboard = false
-functions = { pet_store = { timeout_seconds = 8 } }
+functions = { pet_store = { timeout_seconds = 20 } }
 tables = { "pet_store.pets" = { indexes = { by-name = { hash_key = { name = "name", type = "S" } } } } }
 """
 
@@ -69,7 +69,8 @@ def reader(checkout: Checkout) -> Iterator[Reader]:
 
 def _killed_when(checkout: Checkout, reached: Callable[[], bool], *arguments: str) -> None:
     """Runs the command, and kills it and its Terraform without warning once `reached`."""
-    process = checkout.start("make", "--no-print-directory", *MIGRATE, *arguments)
+    # Its Terraform starts the provider itself, as that is killed with it.
+    process = checkout.start("make", "--no-print-directory", *MIGRATE, *arguments, TF_REATTACH_PROVIDERS="")
     wait_for(lambda: reached() or process.poll() is not None, "that stage", COMMAND_SECONDS)
     assert process.poll() is None, process.communicate()
     family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
