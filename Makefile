@@ -126,6 +126,12 @@ lint: .venv/test ## Check style and types
 	@.venv/bin/ruff format --check --quiet . || { echo "error: run \`make format\`" >&2; exit 1; }
 	@.venv/bin/mypy --no-error-summary
 
+audit: .venv/test ## Hold every locked package against known advisories; needs pypi.org, or ADVISORIES=<url of an OSV service> [JSON=1]
+	@$(RUN).audit $(if $(ADVISORIES),--advisories '$(ADVISORIES)') $(if $(JSON),--json)
+
+secrets-scan: .venv/test ## Look for secrets in the code, or with HISTORY=1 in every version of it: [JSON=1]
+	@$(RUN).secrets_scan $(if $(HISTORY),--history) $(if $(JSON),--json)
+
 format: .venv/test ## Format Python and Terraform
 	@.venv/bin/ruff check --quiet --fix .
 	@.venv/bin/ruff format --quiet .

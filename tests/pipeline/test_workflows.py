@@ -7,6 +7,7 @@ import pytest
 
 from scripts import paths
 from tests.pipeline.workflows import ACTIONS, WORKFLOWS, jobs, names, steps, workflow
+from tests.recording_guarantees import Guarantee
 
 READ = {"contents": "read"}
 AWS = {"contents": "read", "id-token": "write"}
@@ -15,6 +16,9 @@ PERMISSIONS = {
     "ci/test": READ,
     "ci/embedded": READ,
     "ci/ahead": READ,
+    "ci/audit": READ,
+    "ci/secrets": READ,
+    "audit/audit": READ,
     "plan/environments": READ,
     "plan/plan": AWS,
     "plan/comment": {"contents": "read", "pull-requests": "write"},
@@ -40,7 +44,7 @@ def test_actionlint_finds_nothing() -> None:
     assert (found.returncode, found.stdout) == (0, ""), found.stderr
 
 
-def test_every_action_is_pinned_by_commit_and_says_its_version() -> None:
+def test_every_action_is_pinned_by_commit_and_says_its_version(guarantee: Guarantee) -> None:
     used: dict[str, set[str]] = {}
     for file in [*WORKFLOWS.iterdir(), *ACTIONS.glob("*/action.yml")]:
         for line in file.read_text().splitlines():
@@ -50,6 +54,7 @@ def test_every_action_is_pinned_by_commit_and_says_its_version() -> None:
             pinned = re.fullmatch(r"([\w-]+/[\w-]+)@([0-9a-f]{40} # v\d+\.\d+\.\d+)", found[1])
             assert pinned, f"{file.name}: {line.strip()}"
             used.setdefault(pinned[1], set()).add(pinned[2])
+    guarantee("supply-chain", actions_pinned=len(used))
     assert {action: versions for action, versions in used.items() if len(versions) > 1} == {}
     assert len(used) == 6
 
@@ -70,6 +75,21 @@ def test_every_variable_of_a_command_is_set() -> None:
         assert set(re.findall(r"\$([A-Z]+)", step.get("run", ""))) <= set(known), f"{name}: {step}"
 
 
+def test_advisories_are_asked_for_with_each_change_and_each_night() -> None:
+    asking = {name for name, step in steps() if step.get("run") == "make audit"}
+    assert asking == {"ci/audit", "audit/audit"}
+    assert workflow("audit")["on"]["schedule"]
+    assert "pull_request" in workflow("ci")["on"]
+    for name in asking:
+        assert "continue-on-error" not in str(jobs()[name]), "what was found fails the run"
+
+
+def test_secrets_are_looked_for_in_the_whole_history() -> None:
+    steps_of = jobs()["ci/secrets"]["steps"]
+    assert steps_of[0]["with"]["fetch-depth"] == 0, "a shallow clone has no history"
+    assert steps_of[-1]["run"] == "make secrets-scan HISTORY=1"
+
+
 def test_each_job_has_the_least_permissions() -> None:
     assert {name: workflow(name)["permissions"] for name in names()} == {name: {} for name in names()}
     assert {name: job["permissions"] for name, job in jobs().items()} == PERMISSIONS
@@ -85,7 +105,7 @@ def test_tokens_stay_where_they_are_needed() -> None:
     signed_in = {name for name, step in steps() if "configure-aws-credentials" in step.get("uses", "")}
     assert signed_in == {name for name, permissions in PERMISSIONS.items() if permissions == AWS}
     everything = "".join(file.read_text() for file in WORKFLOWS.iterdir())
-    assert "secrets" not in everything
+    assert not re.search(r"\$\{\{[^}]*\bsecrets\b|secrets: inherit", everything)
     assert "pull_request_target" not in everything
 
 
