@@ -78,8 +78,14 @@ class Erasure:
 
     def _begin(self) -> Item:
         mark = {"erasing": clock.now(), "ofTenant": self._owner.tenant, "ofUser": self._owner.user}
+        # counted from 0, which makes it a transaction: its token keeps an attempt that arrives late, when all is gone,
+        # from setting the mark anew
         change = self._store.sessions.update(
-            head_key(self._owner), set=mark, remove=["activeSessionId"], expect={"erasing": None}
+            head_key(self._owner),
+            set=mark,
+            add={"erasedSessions": 0, "erasedMessages": 0},
+            remove=["activeSessionId"],
+            expect={"erasing": None},
         )
         try:
             self._store.database.write([change])

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
-    from common.change import Change
+    from common.change import Change, Update
     from common.dynamodb_client import DynamoDBClient
     from common.table import Item
 
@@ -24,7 +24,7 @@ def write(client: DynamoDBClient, changes: Sequence[Change]) -> None:
     try:
         # what is added must not be added again after a lost answer: only a transaction has a token against that
         if len(requests) == 1 and not (changes[0].update and changes[0].update.add):
-            _write_one(client, *requests[0])
+            _write_one(client, changes[0], *requests[0])
         else:
             _write_all(client, requests)
     except ServiceError as error:
@@ -33,17 +33,28 @@ def write(client: DynamoDBClient, changes: Sequence[Change]) -> None:
         raise
 
 
-def _write_one(client: DynamoDBClient, action: str, request: dict[str, Any]) -> None:
+def _write_one(client: DynamoDBClient, change: Change, action: str, request: dict[str, Any]) -> None:
     try:
         client.call(f"{action}Item", {**request, "ReturnConsumedCapacity": "TOTAL"})
     except ServiceError as error:
         if error.code != "ConditionalCheckFailedException":
             raise
-        found = error.answer.get("Item")
+        found = _item(error.answer.get("Item"))
         # When an earlier attempt's answer was lost, what is stored now tells whether it was carried out
-        if error.unsure and action != "Update" and found == request.get("Item"):
+        if error.unsure and _is_made(change.update, _item(request.get("Item")), found):
             return
-        raise ConditionFailed([0], {0: _item(found)}) from error
+        raise ConditionFailed([0], {0: found}) from error
+
+
+def _is_made(update: Update | None, item: Item | None, found: Item | None) -> bool:
+    """Whether `found` is what a change leaves. As values: sets and numbers may be written in another form."""
+    if update is None:
+        return found == item
+    return (
+        found is not None
+        and all(found.get(name) == value for name, value in update.set.items())
+        and not any(name in found for name in update.remove)
+    )
 
 
 def _write_all(client: DynamoDBClient, requests: Sequence[tuple[str, dict[str, Any]]]) -> None:
