@@ -27,6 +27,7 @@ from common.dynamodb_json import marshal_item
 from common.memory import MemoryDatabase
 from scripts import dynamodb_local
 from scripts.local_aws import dynamodb_tables
+from scripts.local_aws.dynamodb_strictness import Tokens
 from tests.ports import free_port
 
 REGION = "eu-north-1"
@@ -227,12 +228,21 @@ def _at_a_size() -> None:
 
 @contextmanager
 def _one_at_a_time() -> Iterator[None]:
-    """moto checks a condition and writes in two steps, and takes back what others wrote with a failed transaction."""
-    lock, real = threading.RLock(), DynamoHandler.call_action
+    """moto checks a condition and writes in two steps, takes back what others wrote with a failed transaction, and
+    does not know a transaction again by its token."""
+    lock, real, tokens = threading.RLock(), DynamoHandler.call_action, Tokens()
 
     def call_action(self: DynamoHandler) -> Any:
+        if self._get_action() != "TransactWriteItems":
+            with lock:
+                return real(self)
         with lock:
-            return real(self)
+            if tokens.seen(self.region, self.params) == "same":
+                return 200, {}, "{}"
+            answer = real(self)
+            if answer[0] == 200:
+                tokens.remember(self.region, self.params)
+            return answer
 
     with mock.patch.object(DynamoHandler, "call_action", call_action):
         yield
