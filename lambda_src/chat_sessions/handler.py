@@ -48,6 +48,10 @@ class ChatSessions:
         if wanted["user_id"] is None:
             missing = {"pointer": "#/user_id", "detail": "is missing"}
             raise Problem(400, "the body is not as it must be; see errors", errors=[missing])
+        if wanted["id"] is not None and identity.has_token(request):
+            # whether it is taken would tell of a session of somebody else's
+            made = {"pointer": "#/id", "detail": "must be left out behind a token: the id is made"}
+            raise Problem(400, "the body is not as it must be; see errors", errors=[made])
 
         def work(also: Also) -> Answer:
             def marker(head: Item) -> list[Change]:
@@ -56,7 +60,7 @@ class ChatSessions:
             return _created(creation.create(self._store, self._expiry(), wanted, marker, request.deadline))
 
         try:
-            return self._idempotency().run(request, "POST /sessions", body, work)
+            return self._idempotency().run(request, "POST /sessions", body, work, owner=wanted["user_id"])
         except ConditionFailed:
             raise Problem(409, "there is a session with this id already; take another, or none") from None
 
@@ -109,7 +113,7 @@ class ChatSessions:
                 ),
             )
 
-        return self._idempotency().run(request, f"POST /sessions/{session_id}/messages", body, work)
+        return self._idempotency().run(request, f"POST /sessions/{session_id}/messages", body, work, owner=user)
 
     def messages(self, request: Request) -> Answer:
         order = request.one("order")

@@ -42,7 +42,9 @@ class ChatStore:
         self, session_id: str, user: str | None, limit: int, after: Any, deadline: float, *, newest_first: bool
     ) -> tuple[Item, list[Shown], Any]:
         """The session's head, one page of its messages, and where the next page begins."""
-        if after is not None and not _is_key(after, MAXIMUM_SORT_KEY_BYTES):
+        between = HEAD_AND_MESSAGES if newest_first else MESSAGES
+        # DynamoDB refuses to go on from where the list has nothing
+        if after is not None and not (_is_key(after, MAXIMUM_SORT_KEY_BYTES) and between[0] <= after <= between[1]):
             raise paging.bad_position()
         key = partition(session_id)
         # the newest messages and the head come from one query
@@ -55,7 +57,7 @@ class ChatStore:
                 key,
                 limit=count + 1 + (head is None),
                 after={"PK": key, "SK": place} if place else None,
-                between=HEAD_AND_MESSAGES if newest_first else MESSAGES,
+                between=between,
                 backwards=newest_first,
             )
             if head is None:

@@ -1,7 +1,7 @@
 """Creating once however often it is asked for: `Idempotency-Key`, remembered in the transaction that creates.
 
-A marker holds the first answer and a digest of the request. It is scoped by system, route and caller, and lives in
-the one table that all systems share, until its `ttl`.
+A marker holds the first answer and a digest of the request. It is scoped by system, route, caller and the owner of what
+is created, and lives in the one table that all systems share, until its `ttl`.
 """
 
 from __future__ import annotations
@@ -36,9 +36,13 @@ class Idempotency:
         self._ttl_seconds = ttl_seconds
         self._system = system
 
-    def run(self, request: Request, route: str, body: Any, work: Callable[[Also], Answer]) -> Answer:
+    def run(
+        self, request: Request, route: str, body: Any, work: Callable[[Also], Answer], owner: str | None = None
+    ) -> Answer:
         """`work`'s answer, or the first one if there was one under the request's Idempotency-Key.
 
+        `owner` is whose the record is, where records are somebody's: a caller may speak for many, and so may a token's
+        subject where another claim names the user.
         `work` hands its answer to the function it is given and writes the changes it gets back with its own.
         """
         key = request.headers.get("idempotency-key")
@@ -47,7 +51,7 @@ class Idempotency:
         if not re.fullmatch("[ -~]{1,255}", key):
             raise bad_header("idempotency-key", "must be 1 to 255 printable ASCII characters")
         # a digest, since a route may hold an id of any length
-        marker_id = f"{self._system}#{_digest([route, caller(request), key])}"
+        marker_id = f"{self._system}#{_digest([route, caller(request), *([] if owner is None else [owner]), key])}"
         digest = _digest(body)
         if first := self._first_answer(marker_id, digest):
             return first

@@ -31,6 +31,11 @@ def caller(request: Request) -> str:
     return str(signed_by or "").partition(":")[0]
 
 
+def has_token(request: Request) -> bool:
+    """Whether the caller is who a verified token says, and no trusted service that may speak for anybody."""
+    return _claims(request) is not None
+
+
 def agreed(request: Request, claim: str, stated: str | None, what: str) -> str | None:
     """A verified token's `claim`, or what the caller stated where no token stands behind the request (IAM, none).
 

@@ -15,7 +15,9 @@ READS: Reads = (("/sessions/doctor-unknown", {}), ("/users/doctor-unknown/sessio
 
 def write(api: ApiClient, tables: Mapping[str, str]) -> Iterator[Record]:
     mark = uuid.uuid4().hex
-    session, user, content = f"verify-{mark}", f"verify-{mark}", "Is this kept?"
+    user, content = f"verify-{mark}", "Is this kept?"
+    opened = api.send("POST", "/sessions", {"user_id": user, "pedagogy_mode": "verification"}).expect(201)
+    session = opened.body["id"]
     path = f"/sessions/{session}"
 
     def remove() -> None:
@@ -29,7 +31,6 @@ def write(api: ApiClient, tables: Mapping[str, str]) -> Iterator[Record]:
         if left["Items"]:
             raise CommandError(f"{left['Count']} items are left of {path}, which was deleted", exit_code=EXIT_FAILED)
 
-    api.send("POST", "/sessions", {"id": session, "user_id": user, "pedagogy_mode": "verification"}).expect(201)
     yield Record(
         table="sessions",
         key={"PK": {"S": f"SESSION#{session}"}, "SK": {"S": "METADATA"}},

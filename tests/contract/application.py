@@ -121,15 +121,20 @@ class Application:
         claims: Mapping[str, Any] | None = None,
         **request: Any,
     ) -> Answer:
+        answer = Answer(self.app(self.event(method, path, kind, claims, **request), context or Context()))
+        self.contract.check(method, path, answer)
+        assert answer.status != 401, "only API Gateway asks who it is"
+        return answer
+
+    def event(
+        self, method: str, path: str, kind: str = "http", claims: Mapping[str, Any] | None = None, **request: Any
+    ) -> dict[str, Any]:
         """`claims`: those of a token that API Gateway has verified."""
         sent = event(kind, method, path, templates=self.contract.templates, **request)
         if claims is not None:
             authorizer = {"claims": dict(claims)} if kind == "rest" else {"jwt": {"claims": dict(claims)}}
             sent["requestContext"]["authorizer"] = authorizer
-        answer = Answer(self.app(sent, context or Context()))
-        self.contract.check(method, path, answer)
-        assert answer.status != 401, "only API Gateway asks who it is"
-        return answer
+        return sent
 
     def call_raw(self, method: str, path: str, body: bytes, headers: dict[str, str]) -> Answer:
         """With a body of any bytes, which API Gateway hands on in base64."""
@@ -138,6 +143,20 @@ class Application:
         answer = Answer(self.app(sent, Context()))
         self.contract.check(method, path, answer)
         return answer
+
+    def whole_tables(self) -> dict[str, list[dict[str, Any]]]:
+        """Every item of every table, in DynamoDB JSON, by the environment variable that names the table."""
+        found: dict[str, list[dict[str, Any]]] = {}
+        for variable, name in self.environment.items():
+            if not variable.endswith(("_TABLE", "_TABLE_NAME")):
+                continue
+            if isinstance(self.database, DynamoDB):
+                pages = self.engine.boto3.get_paginator("scan").paginate(TableName=name, ConsistentRead=True)
+                found[variable] = [item for page in pages for item in page["Items"]]
+            else:
+                table = self.database.tables.get(name)
+                found[variable] = list(table.rows.values()) if table else []
+        return found
 
     @property
     def writes(self) -> list[str]:

@@ -6,12 +6,11 @@ from typing import Any, NamedTuple
 
 from tests.contract import agent_profiles, agent_sessions, chat_sessions, pet_store, registry
 from tests.contract.application import Application, Contract
-from tests.contract.engines import Engine
 
 
 class System(NamedTuple):
     contract: Contract
-    new: Callable[[Engine], AbstractContextManager[Application]]
+    new: Callable[..., AbstractContextManager[Application]]  # given an engine, and environment variables by name
 
 
 SYSTEMS = {

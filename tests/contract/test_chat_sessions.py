@@ -201,8 +201,21 @@ def test_opening_again_with_the_same_key_gives_the_first_answer(chat: ChatSessio
         assert (first.status, again.status) == (201, 201)
         assert (again.text, again.headers["idempotency-replayed"]) == (first.text, "true")
         assert again.headers["location"] == first.headers["location"]
-        assert chat.create(session_id, "another", headers=headers, kind=kind).status == 409
+        other = chat.create(session_id, headers=headers, kind=kind, extra={"pedagogy_mode": "another"})
+        assert (other.status, other.body["type"]) == (409, "urn:problem:idempotency-key-reused")
     assert len(chat.listed()) == 2
+
+
+def test_a_key_counts_for_its_user_only(engine: Engine, kind: str) -> None:
+    """Whoever calls may speak for many: a trusted service, or a client whose tokens have one subject."""
+    with new_chat_sessions(engine, USER_CLAIM="email") as chat:
+        answers = []
+        for user in ("ann", "bob"):
+            request: dict[str, Any] = {"headers": {"idempotency-key": "k"}, "kind": kind}
+            answers.append(chat.create(None, user, **request))
+            answers.append(chat.create(None, None, **request, claims={"sub": "client", "email": user}))
+        assert [answer.status for answer in answers] == [201] * 4
+        assert len({answer.body["id"] for answer in answers}) == 4
 
 
 def test_of_the_same_opening_sent_at_once_one_is_carried_out(chat: ChatSessions, one_call_at_a_time: None) -> None:
@@ -671,14 +684,18 @@ def test_a_token_of_another_list_is_refused(chat: ChatSessions, kind: str) -> No
         assert (answer.status, answer.body["errors"][0]["parameter"]) == (400, "next_token")
 
 
-@pytest.mark.parametrize("position", [{"SK": "x"}, 7, "", ["a"], "x" * 1025, None, ["a", "b", ""], [1, 2, 3]])
+@pytest.mark.parametrize(
+    "position",
+    [{"SK": "x"}, 7, "", ["a"], "x" * 1025, None, ["a", "b", ""], [1, 2, 3], "A", "METADATA#", "MESSAGE"],
+)
 def test_a_forged_position_is_refused(chat: ChatSessions, position: object) -> None:
     chat.create()
-    for path, scope in (
-        ("/sessions/s/messages", ("messages", "s", "oldest")),
-        ("/users/u/sessions", ("sessions", "u")),
+    for path, scope, order in (
+        ("/sessions/s/messages", ("messages", "s", "oldest"), {}),
+        ("/sessions/s/messages", ("messages", "s", "newest"), {"order": "newest"}),
+        ("/users/u/sessions", ("sessions", "u"), {}),
     ):
-        answer = chat.call("GET", path, query={"next_token": paging.token(position, *scope)})
+        answer = chat.call("GET", path, query={"next_token": paging.token(position, *scope), **order})
         assert answer.status == (200 if position is None else 400)
 
 
@@ -1321,14 +1338,24 @@ def test_an_older_application_s_ids_may_have_any_form(chat: ChatSessions, kind: 
 
 
 def test_a_token_s_user_is_the_user(chat: ChatSessions, kind: str) -> None:
-    answer = chat.create("s", None, kind=kind, **claims("ann"))
+    answer = chat.create(None, None, kind=kind, **claims("ann"))
     assert (answer.status, answer.body["user_id"]) == (201, "ann")
-    assert chat.create("t", "ann", kind=kind, **claims("ann")).status == 201
-    refused = chat.create("v", "bob", kind=kind, **claims("ann"))
-    assert refused.status == 403
-    assert chat.stored("v") == []
+    assert chat.create(None, "ann", kind=kind, **claims("ann")).status == 201
+    before = chat.whole_tables()
+    assert chat.create(None, "bob", kind=kind, **claims("ann")).status == 403
+    assert chat.whole_tables() == before
     assert len(chat.call("GET", "/users/ann/sessions", kind=kind, **claims("ann")).body["sessions"]) == 2
     assert chat.call("GET", "/users/bob/sessions", kind=kind, **claims("ann")).status == 403
+
+
+def test_behind_a_token_no_id_can_be_taken_and_so_none_be_tried(chat: ChatSessions, kind: str) -> None:
+    chat.create("taken", "bob")
+    before = chat.whole_tables()
+    for user in ("ann", "bob"):
+        for session_id in ("taken", "free"):
+            answer = chat.create(session_id, None, kind=kind, **claims(user))
+            assert (answer.status, answer.body["errors"][0]["pointer"]) == (400, "#/id")
+    assert chat.whole_tables() == before
 
 
 def test_a_session_of_another_is_none(chat: ChatSessions, kind: str) -> None:
@@ -1368,10 +1395,10 @@ def test_another_s_tombstone_is_none_either(chat: ChatSessions, monkeypatch: pyt
 
 def test_the_claim_is_a_setting(engine: Engine) -> None:
     with new_chat_sessions(engine, USER_CLAIM="email") as chat:
-        answer = chat.create("s", None, claims={"sub": "x", "email": "ann@example.com"})
+        answer = chat.create(None, None, claims={"sub": "x", "email": "ann@example.com"})
         assert answer.body["user_id"] == "ann@example.com"
-        assert chat.create("t", None, **claims("ann")).status == 403
-        assert chat.create("t", None, claims={"email": "x" * 3000}).status == 400
+        assert chat.create(None, None, **claims("ann")).status == 403
+        assert chat.create(None, None, claims={"email": "x" * 3000}).status == 400
 
 
 # --- when DynamoDB fails
