@@ -27,6 +27,9 @@ from scripts.local_aws.logs import LogStream
 from scripts.local_aws.runtime_api import RuntimeApi
 
 _SESSION_HOURS = 11  # the credentials of an environment last twelve
+# On Lambda each environment has a processor of its own. Here they share this machine's: of a hundred that start at
+# once all would be late, while a few at a time are all in time.
+_STARTING = threading.Semaphore(2 * (os.cpu_count() or 1))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,6 +110,11 @@ class Environment:
     @property
     def pid(self) -> int | None:
         return self._process.pid if self._process else None
+
+    @property
+    def usable(self) -> bool:
+        """Whether it may serve another invocation. Its process may have been killed while it was idle."""
+        return self.alive and self._process is not None and self._process.returncode is None and not self.too_old
 
     @property
     def too_old(self) -> bool:
@@ -249,10 +257,16 @@ class Environment:
 
     def _init(self, limit: float, request_id: str) -> Failure | None:
         """Starts the runtime and waits until it asks for work."""
-        started = time.monotonic()
-        self._spawn()
-        event = self._next_event(started + limit)
-        self._init_ms = (time.monotonic() - started) * 1000
+        # Not for ever: some may take all the time that there is.
+        has_turn = _STARTING.acquire(timeout=limit)
+        try:
+            started = time.monotonic()
+            self._spawn()
+            event = self._next_event(started + limit)
+            self._init_ms = (time.monotonic() - started) * 1000
+        finally:
+            if has_turn:
+                _STARTING.release()
         if event is None:
             return self._timed_out(request_id, limit)
         if event.kind == "next":
@@ -432,12 +446,10 @@ class Fleet:
 
     def __init__(
         self,
-        make: Callable[[FunctionSnapshot], Environment],
         *,
         account_concurrency: int,
         idle_eviction: float,
     ) -> None:
-        self._make = make
         self._account_concurrency = account_concurrency
         self._idle_eviction = idle_eviction
         self._lock = threading.Lock()
@@ -449,9 +461,16 @@ class Fleet:
         threading.Thread(target=self._watch, name="environments", daemon=True).start()
 
     def acquire(
-        self, function: FunctionSnapshot, reserved: int | None, all_reserved: Mapping[tuple[str, str], int]
+        self,
+        function: FunctionSnapshot,
+        reserved: int | None,
+        all_reserved: Mapping[tuple[str, str], int],
+        make: Callable[[], Environment],
     ) -> Environment:
-        """An environment for one invocation, the most recently used one first. Raises ThrottledError."""
+        """An environment for one invocation, the most recently used one first, or a new one that `make` gives.
+
+        Raises ThrottledError.
+        """
         stale: list[Environment] = []
         with self._lock:
             self._check_limits((function.region, function.name), reserved, all_reserved)
@@ -459,7 +478,7 @@ class Fleet:
             environment = None
             while idle and environment is None:
                 candidate = idle.pop()
-                if candidate.alive and candidate.function == function and not candidate.too_old:
+                if candidate.usable and candidate.function == function:
                     environment = candidate
                 else:
                     stale.append(candidate)
@@ -471,7 +490,7 @@ class Fleet:
         self._stop(stale)
         if environment is None:
             try:
-                environment = self._make(function)
+                environment = make()
             except BaseException:
                 with self._lock:
                     self._running[name] -= 1
@@ -548,12 +567,13 @@ class Fleet:
             environment.stop()
 
     def _watch(self) -> None:
-        """Memory limits, log lines of long invocations, and idle environments past their time."""
+        """Memory limits, log lines of long invocations, idle environments past their time, and those that died."""
         while not self._closed.wait(0.05):
             with self._lock:
                 busy = list(self._busy)
                 limit = time.time() - self._idle_eviction
-                old = [e for environments in self._idle.values() for e in environments if e.last_used < limit]
+                idle = [e for environments in self._idle.values() for e in environments]
+                old = [e for e in idle if e.last_used < limit or not e.usable]
                 if old:
                     for key, environments in self._idle.items():
                         self._idle[key] = [e for e in environments if e not in old]

@@ -110,9 +110,7 @@ class Invoker:
         self._roles = roles
         self._guardian = guardian
         self._code = CodeStore(settings.data_dir / "code")
-        self._sources: dict[functions.FunctionSnapshot, Any] = {}
         self.fleet = Fleet(
-            self._make_environment,
             account_concurrency=settings.account_concurrency,
             idle_eviction=settings.idle_eviction,
         )
@@ -170,8 +168,9 @@ class Invoker:
 
     # -- environments -------------------------------------------------------------------------------------------
 
-    def _make_environment(self, function: functions.FunctionSnapshot) -> Environment:
-        code = self._code_folder(function)
+    def _make_environment(self, function: functions.FunctionSnapshot, source: Any) -> Environment:
+        """`source` is moto's record, which has the code."""
+        code = self._code_folder(function, source)
         session = self._roles.session(function.role, function.name, function.region, function.partition)
 
         def permitted(action: str, resource: str) -> bool:
@@ -199,12 +198,12 @@ class Invoker:
             lambda: self._roles.forget(session),
         )
 
-    def _code_folder(self, function: functions.FunctionSnapshot) -> Path:
+    def _code_folder(self, function: functions.FunctionSnapshot, source: Any) -> Path:
         if not function.runtime.startswith("python"):
             message = f"Only zips with a Python runtime run in the embedded AWS, not {function.runtime or 'images'}."
             raise InvokeError(502, "InvalidRuntimeException", {"Type": "Server", "Message": message})
         try:
-            return self._code.folder(functions.code_zips(self._sources[function]))
+            return self._code.folder(functions.code_zips(source))
         except zipfile.BadZipFile as error:
             message = f"Lambda was unable to decompress the function's zip: {error}"
             raise InvokeError(502, "InvalidZipFileException", {"Type": "Server", "Message": message}) from error
@@ -269,16 +268,15 @@ class Invoker:
         self, target: Target, payload: bytes, client_context: str | None, request_id: str, trace: str
     ) -> tuple[Outcome, str]:
         function = functions.snapshot(target.function)
-        self._sources[function] = target.function
         reservations = self._reservations()
         reserved = reservations.get((function.region, function.name))
         try:
-            environment = self.fleet.acquire(function, reserved, reservations)
+            environment = self.fleet.acquire(
+                function, reserved, reservations, lambda: self._make_environment(function, target.function)
+            )
         except ThrottledError as error:
             _measured(target, function, {"Throttles": 1})
             raise throttled(error.reason) from error
-        finally:
-            self._sources.pop(function, None)
         try:
             at_once = self.fleet.running(function)
             invocation = Invocation(request_id, payload, target.arn, trace, client_context)

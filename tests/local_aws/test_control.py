@@ -17,6 +17,7 @@ import pytest
 from scripts.local_aws import control
 from tests.local_aws.conftest import Aws, start_aws, wait_for
 from tests.ports import free_port
+from tests.recording_guarantees import Guarantee
 
 REPOSITORY = Path(control.__file__).parents[2]
 SLEEPER = """
@@ -79,11 +80,13 @@ def test_starting_is_quick(state_dir: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
-def test_however_it_ends_no_process_is_left(state_dir: Path, number: signal.Signals) -> None:
+def test_however_it_ends_no_process_is_left(state_dir: Path, number: signal.Signals, guarantee: Guarantee) -> None:
     aws = start_aws(state_dir)
     pids = descendants(aws)
     os.kill(aws.running.pid, number)
     wait_for(lambda: all(gone(pid) for pid in [aws.running.pid, *pids]))
+    left = sum(not gone(pid) for pid in pids)
+    guarantee("embedded-aws", ends=1, processes_before=len(pids), processes_left=left)
 
 
 def test_after_a_kill_it_starts_again(state_dir: Path) -> None:

@@ -151,16 +151,17 @@ def test_the_fleet_itself_never_reuses_an_environment_of_another_snapshot() -> N
         fields = {field.name: "" for field in dataclasses.fields(FunctionSnapshot)} | {"name": "f", "region": "r"}
         return FunctionSnapshot(**{**fields, **changes})
 
-    def make(function: FunctionSnapshot) -> Any:
-        return mock.Mock(alive=True, too_old=False, function=function, stream=mock.Mock(has_pending=False))
+    def acquired(function: FunctionSnapshot) -> Any:
+        made = mock.Mock(alive=True, usable=True, function=function, stream=mock.Mock(has_pending=False))
+        return fleet.acquire(function, None, {}, lambda: made)
 
-    fleet = Fleet(make, account_concurrency=10, idle_eviction=1e9)
+    fleet = Fleet(account_concurrency=10, idle_eviction=1e9)
     try:
-        first = fleet.acquire(snapshot(), None, {})
+        first = acquired(snapshot())
         fleet.release(first)
-        assert fleet.acquire(snapshot(), None, {}) is first
+        assert acquired(snapshot()) is first
         fleet.release(first)
-        second = fleet.acquire(snapshot(timeout=5), None, {})
+        second = acquired(snapshot(timeout=5))
         assert second is not first
         first.stop.assert_called_once()
     finally:
