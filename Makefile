@@ -7,7 +7,7 @@ SCANNERS := checkov==3.3.30 tf-nag==0.1.6
 RUN    := .venv/bin/python -m scripts
 
 .DEFAULT_GOAL := help
-.PHONY: help up down status logs build environments bootstrap plan guard apply verify report env adopt migrate-index migrate export rollback rollback-to-memory back-to-dynamodb prune drift cost doctor drill gateway-target gateway-tools destroy comment fetch-bundle ci test guarantees lint format docs validate-ahead bench-cold bench-migration lock clean
+.PHONY: help up down status logs build environments bootstrap plan guard apply verify report env adopt migrate-index migrate export rollback rollback-to-memory back-to-dynamodb prune drift cost doctor drill load gateway-target gateway-tools destroy comment fetch-bundle ci test guarantees lint format docs validate-ahead bench-cold bench-migration lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -81,6 +81,9 @@ doctor: .venv/run ## Tell what is wrong, why, and the command that mends it: ENV
 
 drill: .venv/run ## Prove that a system's tables can be restored: ENV=<name> SYSTEM=… [TABLE=…] [FROM=recovery|backup] [READ_UNITS=…] [JSON=1]
 	@$(RUN).drill --env '$(ENV)' --system '$(SYSTEM)' $(if $(TABLE),--table '$(TABLE)') $(if $(FROM),--from '$(FROM)') $(if $(READ_UNITS),--read-units '$(READ_UNITS)') $(if $(JSON),--json)
+
+load: .venv/run ## Put it under load, and prove that nothing was lost: ENV=<name> [CLIENTS=64] [SECONDS=60] [SYSTEM=…] [YES=1] [JSON=1]
+	@$(RUN).load --env '$(ENV)' $(if $(CLIENTS),--clients '$(CLIENTS)') $(if $(SECONDS),--seconds '$(SECONDS)') $(if $(SYSTEM),--system '$(SYSTEM)') $(if $(YES),--yes) $(if $(JSON),--json)
 
 adopt: .venv/run ## Take over a table that exists, as it is: ENV=<name> TABLE=<table> [AS=<system>.<table>|extra] [DRY_RUN=1] [JSON=1]
 	@$(RUN).adopt --env '$(ENV)' --table '$(TABLE)' $(if $(filter-out default,$(origin AS)),--as '$(AS)') $(if $(DRY_RUN),--dry-run) $(if $(JSON),--json)

@@ -232,6 +232,12 @@ def require_system(stack: Stack, applied: Collection[str], system: str) -> None:
 
 def applied_systems(stack: Stack) -> dict[str, Any]:
     """What was applied, by system, as the output `verification` has it."""
+    systems: dict[str, Any] = applied_verification(stack)["systems"]
+    return systems
+
+
+def applied_verification(stack: Stack) -> dict[str, Any]:
+    """The output `verification` of what was applied. Raises CommandError where nothing is."""
     try:
         applied = applied_state.read(stack.state_bucket, stack.environment.state_key)
     except ClientError as error:
@@ -241,8 +247,7 @@ def applied_systems(stack: Stack) -> dict[str, Any]:
     if not applied.verification:
         env = stack.environment.name
         raise CommandError(f"environment {env!r} is not applied yet.", f"Run `make apply ENV={env}` first.")
-    systems: dict[str, Any] = applied.verification["systems"]
-    return systems
+    return applied.verification
 
 
 def replaced_code(stack: Stack) -> dict[str, Path]:

@@ -10,6 +10,8 @@
         What runs from this folder and answers.
     replace_environments(running: Running, function_name: str) -> int
         Retires all execution environments of a function: its next invocation is a cold start. Returns how many.
+    environments(running: Running) -> list[dict[str, Any]]
+        The execution environments: their `function`, `pid`, `invocations` and more.
     client_environment(running: Running | None = None, *, region: str = DEFAULT_REGION) -> dict[str, str]
         The environment variables that point an AWS client at it (at the default port without `running`).
 
@@ -49,6 +51,7 @@ __all__ = [
     "LocalAwsError",
     "Running",
     "client_environment",
+    "environments",
     "replace_environments",
     "start",
     "status",
@@ -273,3 +276,13 @@ def replace_environments(running: Running, function_name: str) -> int:
             f"Its log: {running.log_file}",
         )
     return int(answer["replaced"])
+
+
+def environments(running: Running) -> list[dict[str, Any]]:
+    answer = _request(running.port, "GET", "/_local/environments", timeout=30.0)
+    if answer is None:
+        raise LocalAwsError(
+            f"The embedded AWS on port {running.port} did not tell its environments.",
+            f"Its log: {running.log_file}",
+        )
+    return cast("list[dict[str, Any]]", answer["environments"])
