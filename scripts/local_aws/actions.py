@@ -1,9 +1,9 @@
 """Which action on which resource a call of an AWS API is, as IAM sees it.
 
 Known to the resource: API Gateway (HTTP APIs), Application Auto Scaling, AWS Backup, CloudWatch, CloudWatch Logs,
-EventBridge, EC2 (VPC endpoints), IAM, KMS, Lambda, S3, SNS, SSM, STS. DynamoDB is moto_dynamodb's. Of other services,
-and of a call that none of these names, the resource is "*": only a policy on everything allows it. Tags that a resource
-has already are known of KMS keys and of AWS Backup.
+EventBridge, EC2 (VPC endpoints), IAM, KMS, Lambda, S3, Secrets Manager, SNS, SSM, STS. DynamoDB is moto_dynamodb's. Of
+other services, and of a call that none of these names, the resource is "*": only a policy on everything allows it. Tags
+that a resource has already are known of KMS keys and of AWS Backup.
 """
 
 from __future__ import annotations
@@ -254,6 +254,16 @@ def _ssm(call: Call) -> Iterator[Need]:
         yield call.operation, "*", {}
 
 
+def _secretsmanager(call: Call) -> Iterator[Need]:
+    from moto.secretsmanager.models import secretsmanager_backends
+
+    stated = call.text("SecretId", "Name")
+    secret = secretsmanager_backends[ACCOUNT_ID][call.region].secrets.get(stated) if stated else None
+    if secret is None and stated and not stated.startswith("arn:"):
+        stated = call.arn("secretsmanager", f"secret:{stated}-??????")  # a new one's ARN ends as AWS likes
+    yield call.operation, secret.arn if secret is not None else stated or "*", {}
+
+
 def _sns(call: Call) -> Iterator[Need]:
     name = call.text("Name")
     yield call.operation, call.text("TopicArn", "ResourceArn") or (call.arn("sns", name) if name else "*"), {}
@@ -357,6 +367,7 @@ _BY_SERVICE: dict[str, Callable[[Call], Iterator[Need]]] = {
     "logs": _logs,
     "monitoring": _cloudwatch,
     "s3": _s3,
+    "secretsmanager": _secretsmanager,
     "sns": _sns,
     "ssm": _ssm,
     "sts": _sts,

@@ -224,6 +224,37 @@ def test_clients_that_are_no_functions_are_not_checked(aws: Aws, tables: tuple[s
     assert aws.client("dynamodb").scan(TableName=tables[0])["ResponseMetadata"]["HTTPStatusCode"] == 200
 
 
+def test_a_secret_is_known_by_its_arn_and_a_parameter_by_its_name(aws: Aws, deploy: Deploy) -> None:
+    """What the agent sessions' function reads its key from."""
+    code = """
+import boto3
+def handler(event, context):
+    client = boto3.client(event["service"])
+    try:
+        return str(getattr(client, event["call"])(**event["parameters"]))
+    except client.exceptions.ClientError as error:
+        return error.response["Error"]["Code"]
+"""
+    ours, theirs = (
+        aws.client("secretsmanager").create_secret(Name=f"s-{uuid.uuid4().hex[:8]}", SecretString="the key")["ARN"]
+        for _ in range(2)
+    )
+    aws.client("ssm").put_parameter(Name="/reply/key", Value="the key", Type="SecureString")
+    parameter = f"arn:aws:ssm:{REGION}:{ACCOUNT}:parameter/reply/key"
+    allowed = [allow("secretsmanager:GetSecretValue", ours), allow("ssm:GetParameter", parameter)]
+    function = deploy(code, statements=allowed)
+
+    def read(service: str, name: str, **parameters: Any) -> str:
+        return str(function.invoke({"service": service, "call": name, "parameters": parameters}).payload)
+
+    assert "the key" in read("secretsmanager", "get_secret_value", SecretId=ours)
+    assert "the key" in read("secretsmanager", "get_secret_value", SecretId=ours.rpartition(":")[2][:-7])
+    assert read("secretsmanager", "get_secret_value", SecretId=theirs) == "AccessDeniedException"
+    assert read("secretsmanager", "describe_secret", SecretId=ours) == "AccessDeniedException"
+    assert "the key" in read("ssm", "get_parameter", Name="/reply/key", WithDecryption=True)
+    assert read("ssm", "get_parameters", Names=["/reply/key"]) == "AccessDeniedException"
+
+
 def test_every_decision_is_on_record(aws: Aws, deploy: Deploy, tables: tuple[str, str]) -> None:
     function = deploy(CALL, statements=[allow("dynamodb:GetItem", arn(tables[0]))])
     for _ in range(2):
