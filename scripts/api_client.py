@@ -54,7 +54,7 @@ class Answer(NamedTuple):
 class ApiClient:
     """Talks to one system of an API over kept-alive connections. `auth` is the stack's `api_auth`."""
 
-    def __init__(self, url: str, auth: str, region: str) -> None:
+    def __init__(self, url: str, auth: str, region: str, connections: int = 64) -> None:
         self._host = urlsplit(url).netloc
         self.url = reachable_url(url)
         # Once: asking for them may take a while, and calls at once must leave at once.
@@ -62,7 +62,7 @@ class ApiClient:
         if auth == "iam" and credentials is None:
             raise CommandError("no AWS credentials to sign the API's requests with.", "Sign in first.")
         self._signer = SigV4Auth(credentials, "execute-api", region) if credentials else None
-        self._pool = urllib3.PoolManager(maxsize=64, timeout=_TIMEOUT, retries=False)
+        self._pool = urllib3.PoolManager(maxsize=connections, timeout=_TIMEOUT, retries=False)
         self.environment_ids: set[str] = set()  # all that have answered
         self._settled = False
 

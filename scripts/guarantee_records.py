@@ -87,16 +87,17 @@ def _file(node: str) -> Path:
 
 
 def _tests(code: str) -> Iterator[tuple[str, set[str]]]:
-    """Tests that have the fixture, and the promises that they name."""
-    for function in ast.walk(ast.parse(code)):
+    """Tests that have the fixture, and the promises that they name: by themselves, or else by what their file has."""
+    module = ast.parse(code)
+    for function in ast.walk(module):
         if not isinstance(function, ast.FunctionDef) or not function.name.startswith("test_"):
             continue
         if FIXTURE in {argument.arg for argument in [*function.args.args, *function.args.kwonlyargs]}:
-            yield function.name, set(_named(function))
+            yield function.name, set(_named(function)) or set(_named(module))
 
 
-def _named(function: ast.FunctionDef) -> Iterator[str]:
-    for call in ast.walk(function):
+def _named(code: ast.AST) -> Iterator[str]:
+    for call in ast.walk(code):
         if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == FIXTURE and call.args:
             (promise, *_) = call.args
             if isinstance(promise, ast.Constant) and isinstance(promise.value, str):

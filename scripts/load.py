@@ -22,7 +22,7 @@ from scripts import aws, stack
 from scripts.api_client import ApiClient
 from scripts.console import EXIT_FAILED, CommandError, Progress, ask, err, one_line, out, run, step
 from scripts.environment_memory import Growth, MemorySamples
-from scripts.load_models import Calls, Findings, Model, UnansweredError, at_once
+from scripts.load_models import WORKERS, Calls, Findings, Model, UnansweredError, at_once
 from scripts.local_aws import control
 from scripts.stack import Stack
 from scripts.verification import percentile
@@ -154,7 +154,7 @@ def _runs(declared: Mapping[str, Any], systems: Mapping[str, Any], mark: str, cl
     found = []
     for place, (name, told) in enumerate(systems.items()):
         if count := len(range(place, clients, len(systems))):
-            calls = Calls(ApiClient(api["url"], api["auth"], declared["region"]))
+            calls = Calls(ApiClient(api["url"], api["auth"], declared["region"], count + WORKERS))
             tables = {logical: table["name"] for logical, table in told["tables"].items()}
             model = import_module(f"scripts.load_models.{name}").Model(calls, tables, mark, count)
             found.append(Run(name, calls, model, count))

@@ -7,6 +7,7 @@ import subprocess
 import pytest
 
 from tests.end_to_end.checkout import COMMAND_SECONDS, Checkout, wait_for
+from tests.recording_guarantees import Guarantee
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -30,7 +31,7 @@ def end(process: "subprocess.Popen[str]") -> tuple[int, str]:
     return process.returncode, stderr
 
 
-def test_ctrl_c_in_mid_apply(checkout: Checkout) -> None:
+def test_ctrl_c_in_mid_apply(checkout: Checkout, guarantee: Guarantee) -> None:
     process = checkout.start("make", "up")
     apply_under_way(checkout, process)
     os.killpg(process.pid, signal.SIGINT)
@@ -38,10 +39,12 @@ def test_ctrl_c_in_mid_apply(checkout: Checkout) -> None:
     assert code != 0
     assert "interrupted" in stderr
     assert "Traceback" not in stderr
-    assert "verified in" in checkout.must("up")
+    mended = "verified in" in checkout.must("up")
+    guarantee("interrupted-apply", interruptions=1, not_mended=int(not mended))
+    assert mended
 
 
-def test_the_embedded_aws_is_killed_in_mid_apply(checkout: Checkout) -> None:
+def test_the_embedded_aws_is_killed_in_mid_apply(checkout: Checkout, guarantee: Guarantee) -> None:
     checkout.must("down")
     process = checkout.start("make", "up")
     apply_under_way(checkout, process)
@@ -50,15 +53,19 @@ def test_the_embedded_aws_is_killed_in_mid_apply(checkout: Checkout) -> None:
     assert code != 0
     assert "error: the embedded AWS ended while Terraform worked on it" in stderr
     assert "Traceback" not in stderr
-    assert "verified in" in checkout.must("up")
+    mended = "verified in" in checkout.must("up")
+    guarantee("interrupted-apply", interruptions=1, not_mended=int(not mended))
+    assert mended
 
 
-def test_make_up_itself_is_killed_in_mid_apply(checkout: Checkout) -> None:
+def test_make_up_itself_is_killed_in_mid_apply(checkout: Checkout, guarantee: Guarantee) -> None:
     checkout.must("down")
     process = checkout.start("make", "up")
     apply_under_way(checkout, process)
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
-    assert "verified in" in checkout.must("up")
+    mended = "verified in" in checkout.must("up")
+    guarantee("interrupted-apply", interruptions=1, not_mended=int(not mended))
+    assert mended
     checkout.must("down")
     assert not list((checkout.folder / "terraform").rglob("*.tfstate"))

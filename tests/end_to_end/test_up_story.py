@@ -5,6 +5,7 @@ import re
 import subprocess
 
 from tests.end_to_end.checkout import Checkout
+from tests.recording_guarantees import Guarantee
 
 CHECKS = (
     "deployed code",
@@ -16,10 +17,12 @@ CHECKS = (
 )
 
 
-def test_every_system_is_verified(running_stack: Checkout, up_output: str) -> None:
+def test_every_system_is_verified(running_stack: Checkout, up_output: str, guarantee: Guarantee) -> None:
     assert "FAILED" not in up_output
     systems = set(re.findall(r"^(\w+) +deployed code", up_output, re.MULTILINE))
     assert len(systems) == len(running_stack.client("lambda").list_functions()["Functions"])
+    survived = re.findall(r"^(\w+) +survives a cold start +passed", up_output, re.MULTILINE)
+    guarantee("cold-start", systems=len(systems), lost=len(systems - set(survived)))
     for system in systems:
         for check in CHECKS:
             assert re.search(rf"^{system} +{check} +passed", up_output, re.MULTILINE), up_output

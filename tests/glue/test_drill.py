@@ -22,6 +22,7 @@ from scripts.restored_copies import Copy
 from scripts.table_scan import ReadLimit
 from tests.glue.deployed import BUCKET, KEY, Deployed
 from tests.local_aws.conftest import REGION, Aws, wait_for
+from tests.recording_guarantees import Guarantee
 
 SYSTEM = "agent_profiles"
 MANY = 50_000
@@ -166,7 +167,11 @@ def many(embedded_aws: Aws) -> Iterator[str]:
 
 
 def test_a_table_of_fifty_thousand_items_passes_and_fails_with_one_altered(
-    tables: Tables, many: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    tables: Tables,
+    many: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    guarantee: Guarantee,
 ) -> None:
     tables.declare("profiles", many)
     report = run_drill(capsys, monkeypatch)
@@ -183,8 +188,11 @@ def test_a_table_of_fifty_thousand_items_passes_and_fails_with_one_altered(
             ExpressionAttributeValues={":price": {"N": "249.98999"}},
         )
 
+    restored = found["items_in_copy"]
     report = run_drill(capsys, monkeypatch, alter)
     (found,) = report["tables"]
+    unnoticed = 1 - len(found["wrong_items"])
+    guarantee("restore", items=MANY, lost=MANY - restored, altered_in_the_copy=1, unnoticed=unnoticed)
     assert not report["passed"]
     assert found["wrong_items"] == [{"what": "altered", "key": "id=31415"}]
     assert found["checksums"]["source"] != found["checksums"]["copy"]

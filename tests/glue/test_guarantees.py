@@ -43,6 +43,12 @@ def test_by_examples(guarantee, number):
 def test_of_nothing():
     pass
 """
+BY_ANOTHER = """
+def tried(guarantee):
+    guarantee("fast", calls=2)
+def test_fast(guarantee):
+    tried(guarantee)
+"""
 
 
 class Project:
@@ -138,6 +144,12 @@ def test_how_a_test_ended_is_told(project: Project, code: str, state: str, outco
     page, told, code_of_command = project.page()
     assert (told["fast"]["state"], code_of_command) == (state, exit_code)
     assert f"<br>fast | 1 | {outcome} |" in page
+
+
+def test_a_test_may_name_its_promise_by_another_function(project: Project) -> None:
+    project.write("tests/test_fast.py", BY_ANOTHER)
+    assert project.run("tests/test_fast.py") == 0
+    assert [row["figures"] for row in project.page()[1]["fast"]["tests"]] == [{"calls": 2}]
 
 
 def test_what_fails_around_a_test_has_failed(project: Project) -> None:

@@ -9,6 +9,7 @@ import boto3
 import pytest
 
 from scripts import plan_guard
+from tests.recording_guarantees import Guarantee
 from tests.terraform.running import REGION, Terraform, copy_code, empty_aws
 
 ROOT = Path(__file__).parent / "plan_guard"
@@ -144,7 +145,7 @@ def plans(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Plan]:
     return {"made": made, "changed": changed}
 
 
-def test_each_change_is_found_and_nothing_else(plans: dict[str, Plan]) -> None:
+def test_each_change_is_found_and_nothing_else(plans: dict[str, Plan], guarantee: Guarantee) -> None:
     expected = OTHERS | {
         _name(found, f"{address}")
         for cases, resource in (
@@ -155,7 +156,9 @@ def test_each_change_is_found_and_nothing_else(plans: dict[str, Plan]) -> None:
         for address in [resource.format(name)]
         for found in case.found
     }
-    assert {finding.name for finding in plan_guard.findings(plans["changed"])} == expected
+    found = {finding.name for finding in plan_guard.findings(plans["changed"])}
+    guarantee("plan-guard", dangerous_changes=len(expected), unnoticed=len(expected - found))
+    assert found == expected
     assert {name.partition(":")[0] for name in expected} == set(plan_guard.RULES)
 
 
