@@ -153,6 +153,36 @@ def test_every_wildcard_of_a_role_has_its_reason(stack: Plan, every_option: Plan
         assert [wrong for role in roles for wrong in privileges.wrong_in_itself(role, roles[role])] == []
 
 
+def test_services_alone_get_the_roles_each_its_own(stack: Plan, every_option: Plan) -> None:
+    """Autoscaling has a role of AWS's own, and EventBridge none: a function's policy lets it in."""
+    trusted: dict[str, set[str]] = {}
+    for resource in stack["resource_changes"] + every_option["resource_changes"]:
+        if resource["type"] == "aws_iam_role":
+            for statement in json.loads(resource["change"]["after"]["assume_role_policy"])["Statement"]:
+                assert statement["Action"] == "sts:AssumeRole"
+                service = statement["Principal"].pop("Service")
+                assert statement["Principal"] == {}
+                trusted.setdefault(service, set()).add(resource["address"])
+    assert trusted.keys() == {"lambda.amazonaws.com", "backup.amazonaws.com"}
+    assert trusted["backup.amazonaws.com"] == {"module.backup.aws_iam_role.this[0]"}
+    assert len(trusted["lambda.amazonaws.com"]) == 7
+
+
+def test_only_the_list_of_profiles_and_outside_administrators_may_scan(stack: Plan) -> None:
+    """What `attach_access_to_roles` gives with `admin`, for exports by people; nobody has it by default."""
+    policies = dict(_policies(stack)) | {
+        resource["address"]: json.loads(resource["change"]["after"]["policy"])
+        for resource in stack["resource_changes"]
+        if resource["type"] == "aws_iam_role_policy"
+    }
+    scanning = {place for place, policy in policies.items() if privileges.SCAN in json.dumps(policy)}
+    systems = stack["output_changes"]["systems"]["after"]
+    assert scanning == {
+        "module.agent_profiles_function[0].aws_iam_role_policy.this",
+        *(f"systems.{system}.policy_documents.admin" for system in systems),
+    }
+
+
 def test_options_grant_exactly_what_is_known_to_be_needed(every_option: Plan) -> None:
     granted = {
         one["Sid"]: (" ".join(one["Action"]), " ".join(one["Resource"]), " ".join(privileges.condition_keys(one)))
