@@ -281,6 +281,9 @@ Statements = list[Statement]
 
 def wider(statements: Statements, everywhere: list[str]) -> Iterator[tuple[str, Statements]]:
     """Each way to grant one thing more."""
+    for action, resource in (("s3:GetObject", "arn:aws:s3:::states/*"), ("sts:AssumeRole", "arn:aws:iam::1:role/a")):
+        more_of_it = {"Sid": "More", "Effect": "Allow", "Action": [action], "Resource": [resource]}
+        yield f"one more statement, {action}", [*statements, more_of_it]
     granted = {(action, resource) for one in statements for action in one["Action"] for resource in one["Resource"]}
     for place, one in enumerate(statements):
         actions, resources = one["Action"], one["Resource"]
