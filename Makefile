@@ -7,7 +7,7 @@ SCANNERS := checkov==3.3.30 tf-nag==0.1.6
 RUN    := .venv/bin/python -m scripts
 
 .DEFAULT_GOAL := help
-.PHONY: help up down status logs build environments bootstrap plan guard apply verify report env adopt migrate-index migrate export rollback rollback-to-memory back-to-dynamodb prune drift cost doctor drill load gateway-target gateway-tools destroy comment fetch-bundle ci test guarantees lint format docs validate-ahead bench-cold bench-migration lock clean
+.PHONY: help up down status logs build environments bootstrap plan guard apply verify report env adopt migrate-index migrate export rollback rollback-to-memory back-to-dynamodb prune drift cost doctor drill load gateway-target gateway-tools add-caller sign-in destroy comment fetch-bundle ci test guarantees lint format docs validate-ahead bench-cold bench-migration lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -57,6 +57,12 @@ env: .venv/run ## Render the .env of applications that use the stack: ENV=<name>
 
 gateway-target: .venv/run ## Offer the pets' tools at an AgentCore Gateway: ENV=<name> GATEWAY=<id> [NAME=pet-store] [DRY_RUN=1] [JSON=1]
 	@$(RUN).gateway_target --env '$(ENV)' --gateway '$(GATEWAY)' $(if $(NAME),--name '$(NAME)') $(if $(DRY_RUN),--dry-run) $(if $(JSON),--json)
+
+add-caller: .venv/run ## Add an agent or a person that may call the API, to the stack's user pool: ENV=<name> NAME=… TENANT=… [SCOPES="pet_store.read …"] [JSON=1]
+	@$(RUN).add_caller --env '$(ENV)' --name '$(NAME)' --tenant '$(TENANT)' $(if $(SCOPES),--scopes '$(SCOPES)') $(if $(JSON),--json)
+
+sign-in: .venv/run ## Print a token of a caller in the stack's user pool; the password is API_PASSWORD, or asked for: ENV=<name> NAME=… [JSON=1]
+	@$(RUN).sign_in --env '$(ENV)' --name '$(NAME)' $(if $(JSON),--json)
 
 rollback: .venv/run ## Move callers back to an older version of a function: ENV=<name> [SYSTEM=…] [TO=<version>|latest] [JSON=1]
 	@$(RUN).rollback --env '$(ENV)' $(if $(SYSTEM),--system '$(SYSTEM)') $(if $(TO),--to '$(TO)') $(if $(JSON),--json)

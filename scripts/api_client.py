@@ -1,4 +1,4 @@
-"""Calls a stack's HTTP API, signed when the API asks for it."""
+"""Calls a stack's HTTP API, signed or with a token when the API asks for it."""
 
 import json
 import os
@@ -13,6 +13,7 @@ import urllib3
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 
+from scripts.api_tokens import Token
 from scripts.console import EXIT_FAILED, CommandError
 
 REQUEST_ID, ENVIRONMENT_ID = "x-request-id", "x-execution-environment"
@@ -45,6 +46,8 @@ class Answer(NamedTuple):
         if self.status in statuses:
             return self
         said = self.body.get("detail") or self.body.get("message") if isinstance(self.body, dict) else self.body
+        if challenge := self.headers.get("www-authenticate"):  # of a token that is not good enough
+            said = f"{said} ({challenge})"
         raise CommandError(
             f"{self.request} answered {self.status} instead of {' or '.join(map(str, statuses))}: {said}",
             exit_code=EXIT_FAILED,
@@ -52,16 +55,20 @@ class Answer(NamedTuple):
 
 
 class ApiClient:
-    """Talks to one system of an API over kept-alive connections. `auth` is the stack's `api_auth`."""
+    """Talks to one system of an API over kept-alive connections. `auth` is the stack's `api_auth`; with jwt each
+    request carries `token`."""
 
-    def __init__(self, url: str, auth: str, region: str, connections: int = 64) -> None:
+    def __init__(self, url: str, auth: str, region: str, connections: int = 64, token: Token | None = None) -> None:
         self._host = urlsplit(url).netloc
         self.url = reachable_url(url)
         # Once: asking for them may take a while, and calls at once must leave at once.
         credentials = boto3.Session().get_credentials() if auth == "iam" else None
         if auth == "iam" and credentials is None:
             raise CommandError("no AWS credentials to sign the API's requests with.", "Sign in first.")
+        if auth == "jwt" and token is None:
+            raise CommandError("this API asks for tokens, which this command has none of.")
         self._signer = SigV4Auth(credentials, "execute-api", region) if credentials else None
+        self.token = token
         self._pool = urllib3.PoolManager(maxsize=connections, timeout=_TIMEOUT, retries=False)
         self.environment_ids: set[str] = set()  # all that have answered
         self._settled = False
@@ -93,6 +100,8 @@ class ApiClient:
         headers = {"accept": "application/json", **({"content-type": "application/json"} if payload else {}), **given}
         if urlsplit(self.url).netloc != self._host:
             headers["host"] = self._host  # the front door of the embedded AWS finds the API by its name
+        if self.token is not None:
+            headers["authorization"] = f"Bearer {self.token.text}"
         if self._signer is not None:
             request = AWSRequest(
                 method, f"{self.url}{path}", headers={**headers, "host": self._host}, data=payload or b""

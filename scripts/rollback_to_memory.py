@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from scripts import aws, environment_file, environments, plan_guard, stack, verification, verify
+from scripts import api_tokens, aws, environment_file, environments, plan_guard, stack, verification, verify
 from scripts.api_client import ApiClient
 from scripts.console import EXIT_FAILED, CommandError, ask, err, out, run
 from scripts.stack import Stack
@@ -216,11 +216,14 @@ def _prove(env: str, system: str, mode: str, *, show: bool) -> None:
     _require_setting(declared["systems"][system], system, mode)
     if mode == MEMORY:
         # No more than a read: what a verification writes could not be taken out of memory again.
-        api = ApiClient(declared["api"]["url"], declared["api"]["auth"], declared["region"])
-        if system in _READS and (answer := api.send("GET", _READS[system])).status >= 500:
-            raise CommandError(
-                f"{answer.request} answers {answer.status}.", f"See `make logs ENV={env} SYSTEM={system}`.", EXIT_FAILED
-            )
+        with api_tokens.signed_in(declared) as token:
+            api = ApiClient(declared["api"]["url"], declared["api"]["auth"], declared["region"], token=token)
+            if system in _READS and (answer := api.send("GET", _READS[system])).status >= 500:
+                raise CommandError(
+                    f"{answer.request} answers {answer.status}.",
+                    f"See `make logs ENV={env} SYSTEM={system}`.",
+                    EXIT_FAILED,
+                )
         checks = [verification.no_changes(lambda: stack.plan(opened, "verify the next plan"), dict)]
         opened.plan_file.unlink(missing_ok=True)
     else:

@@ -237,7 +237,7 @@ def applied_systems(stack: Stack) -> dict[str, Any]:
 
 
 def applied_verification(stack: Stack) -> dict[str, Any]:
-    """The output `verification` of what was applied. Raises CommandError where nothing is."""
+    """The output `verification` of what was applied, without Terraform. Raises CommandError where nothing is."""
     try:
         applied = applied_state.read(stack.state_bucket, stack.environment.state_key)
     except ClientError as error:

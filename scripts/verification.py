@@ -15,8 +15,9 @@ from typing import Any, NamedTuple
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from scripts import aws, declared_tables, execution_logs
+from scripts import api_tokens, aws, declared_tables, execution_logs
 from scripts.api_client import Answer, ApiClient
+from scripts.api_tokens import Token
 from scripts.console import EXIT_FAILED, CommandError, Progress
 from scripts.probes import Record
 from scripts.rollback_marks import Rollback
@@ -73,10 +74,16 @@ def verify_systems(
     """
     if not systems:
         return []
-    runs = [
-        _System(name, declared, verification, manifest, rolled_back.get(name), progress)
-        for name, declared in systems.items()
-    ]
+    with api_tokens.signed_in(verification) as token:
+        runs = [
+            _System(name, declared, verification, manifest, rolled_back.get(name), token, progress)
+            for name, declared in systems.items()
+        ]
+        _run_all(runs)
+    return [check for run in runs for check in run.checks]
+
+
+def _run_all(runs: list["_System"]) -> None:
     with ThreadPoolExecutor(len(runs)) as pool:
         prepared = [pool.submit(run.prepare) for run in runs]
         try:
@@ -87,7 +94,6 @@ def verify_systems(
         finally:
             wait(prepared)  # also when interrupted: what was written is removed
             list(pool.map(_System.finish, runs))
-    return [check for run in runs for check in run.checks]
 
 
 def no_changes(plan: Callable[[], bool], summary: Callable[[], dict[str, int]]) -> Check:
@@ -129,6 +135,7 @@ class _System:
         verification: dict[str, Any],
         manifest: dict[str, Any],
         rollback: Rollback | None,
+        token: Token | None,
         progress: Progress,
     ) -> None:
         self.checks: list[Check] = []
@@ -136,7 +143,9 @@ class _System:
         self._budgets: dict[str, float] = verification["budgets"]
         self._built: str = manifest["functions"][name]["source_code_hash"]
         self._rollback = rollback
-        self._api = ApiClient(verification["api"]["url"], verification["api"]["auth"], verification["region"])
+        self._api = ApiClient(
+            verification["api"]["url"], verification["api"]["auth"], verification["region"], token=token
+        )
         self._tables = {logical: table["name"] for logical, table in declared["tables"].items()}
         self._log_group: str = declared["log_group_name"]
         self._in_memory = declared["persistence"] == "memory"

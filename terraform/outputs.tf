@@ -53,9 +53,11 @@ output "alarm_topic_arn" {
 output "verification" {
   description = "What verification checks after an apply: where things are, what they are declared to be, and the budgets."
   value = {
-    region  = var.aws_region
-    api     = local.api
-    budgets = var.budgets
+    region       = var.aws_region
+    api          = local.api
+    user_pool    = local.user_pool
+    token_claims = var.token_claims
+    budgets      = var.budgets
     systems = {
       for name, system in local.systems : name => {
         function_name    = system.function.name
@@ -79,16 +81,12 @@ locals {
       jwt = local.jwt == null ? null : {
         issuer    = local.jwt.issuer
         audiences = sort(local.jwt.audiences)
-        claims    = var.token_claims
         scopes    = api.scopes
       }
     }
   ])
-}
 
-output "user_pool" {
-  description = "The user pool of the API's callers: what signs them in, and the groups that give scopes; null without one."
-  value = one([
+  user_pool = one([
     for pool in module.user_pool : {
       id           = pool.id
       issuer       = pool.issuer
@@ -98,6 +96,11 @@ output "user_pool" {
       domain       = try("https://${var.api_jwt.cognito.sign_in_page.domain_prefix}.auth.${data.aws_region.current.id}.amazoncognito.com", null)
     }
   ])
+}
+
+output "user_pool" {
+  description = "The user pool of the API's callers: what signs them in, and the groups that give scopes; null without one."
+  value       = local.user_pool
 }
 
 output "backup" {

@@ -208,8 +208,12 @@ def _pools() -> None:
 
     @replace(CognitoIdpUserPool, "update_extended_config")
     def update_extended_config(original: Any, self: Any, extended_config: _Json) -> None:
+        """What a pool does not say: moto's passwords need everything then, AWS's nothing."""
         original(self, extended_config)
-        self.extended_config.setdefault("UserPoolTier", "ESSENTIALS")  # of a pool that does not say
+        self.extended_config.setdefault("UserPoolTier", "ESSENTIALS")
+        stated = self.extended_config["Policies"].get("PasswordPolicy") or {}
+        unstated = dict.fromkeys(("RequireLowercase", "RequireNumbers", "RequireSymbols", "RequireUppercase"), False)
+        self.extended_config["Policies"] = {**self.extended_config["Policies"], "PasswordPolicy": unstated | stated}
 
     @replace(CognitoIdpBackend, "delete_user_pool")
     def delete_user_pool(original: Any, self: Any, user_pool_id: str) -> None:

@@ -1,9 +1,13 @@
-"""Says something as a user of a tenant of its own, and erases that user afterwards."""
+"""Says something as a user of a tenant of its own, and erases that user afterwards.
+
+Where the API asks for a token, as the token's user; who has said anything before is left alone.
+"""
 
 import time
 import uuid
 from collections.abc import Iterator, Mapping
 from typing import Any
+from urllib.parse import quote
 
 from scripts import aws
 from scripts.api_client import ApiClient
@@ -23,16 +27,23 @@ READS: Reads = (
 
 
 def write(api: ApiClient, tables: Mapping[str, str]) -> Iterator[Record]:
-    tenant = f"verify-{uuid.uuid4().hex}"
-    headers = {"x-tenant-id": tenant, "x-user-id": USER}
-    user_path = f"/agent/conversations/{tenant}/users/{USER}"
+    tenant, user = f"verify-{uuid.uuid4().hex}", USER
+    if api.token:
+        tenant, user = api.token.tenant or tenant, api.token.user or user
+    headers = {} if api.token else {"x-tenant-id": tenant, "x-user-id": user}
+    user_path = f"/agent/conversations/{quote(tenant, safe='')}/users/{quote(user, safe='')}"
+    if api.token and api.send("GET", user_path).expect(200).body["sessions"]:
+        raise CommandError(
+            "the token's user has sessions, which the verification would erase.",
+            "Use the token of a user that is there for verification only, in a tenant of its own.",
+        )
     # 502: the message is stored all the same, and the logs say why the agent gave no reply
     said = api.send("POST", "/agent/process", {"message": "Is anybody there?"}, headers).expect(200, 502).body
     session, message = said["sessionId"], said["messageId"]
 
     def remove() -> None:
         _erase(api, user_path)
-        _expect_nothing_left(tables, tenant)
+        _expect_nothing_left(tables, tenant, user, session)
 
     def lists_session(answer: Any) -> bool:
         return [found["id"] for found in answer["sessions"]] == [session]
@@ -43,7 +54,7 @@ def write(api: ApiClient, tables: Mapping[str, str]) -> Iterator[Record]:
     yield Record(
         table="sessions",
         key={"id": {"S": session}, "tenantId": {"S": tenant}},
-        attributes={"userId": {"S": USER}, "isActive": {"BOOL": True}},
+        attributes={"userId": {"S": user}, "isActive": {"BOOL": True}},
         read_path=user_path,
         shows_it=lists_session,
         query_path=user_path,
@@ -58,7 +69,7 @@ def write(api: ApiClient, tables: Mapping[str, str]) -> Iterator[Record]:
         attributes={
             "tenantId": {"S": tenant},
             "sessionId": {"S": session},
-            "userId": {"S": USER},
+            "userId": {"S": user},
             "content": {"S": "Is anybody there?"},
             "role": {"S": "user"},
         },
@@ -79,17 +90,18 @@ def _erase(api: ApiClient, user_path: str) -> None:
         time.sleep(POLL_SECONDS)
 
 
-def _expect_nothing_left(tables: Mapping[str, str], tenant: str) -> None:
-    """By the indexes of both tables; nothing else knows all items of a tenant."""
+def _expect_nothing_left(tables: Mapping[str, str], tenant: str, user: str, session: str) -> None:
+    """By the indexes of both tables; nothing else knows all items of a user, or of a session."""
+    owner = {":tenant": {"S": tenant}, ":user": {"S": user}}
+    queries = (
+        (tables["sessions"], "TenantUserIndex", "tenantId = :tenant AND userId = :user", owner),
+        (tables["messages"], "SessionTimestampIndex", "sessionId = :session", {":session": {"S": session}}),
+    )
     client = aws.client("dynamodb")
     deadline = time.monotonic() + INDEX_SECONDS
-    for table, index in ((tables["sessions"], "TenantUserIndex"), (tables["messages"], "TenantTimestampIndex")):
-        while client.query(
-            TableName=table,
-            IndexName=index,
-            KeyConditionExpression="tenantId = :tenant",
-            ExpressionAttributeValues={":tenant": {"S": tenant}},
-        )["Items"]:
+    for table, index, condition, values in queries:
+        query = {"TableName": table, "IndexName": index, "KeyConditionExpression": condition}
+        while client.query(**query, ExpressionAttributeValues=values)["Items"]:
             if time.monotonic() > deadline:
-                raise CommandError(f"{index} of {table} still shows items of {tenant}", exit_code=EXIT_FAILED)
+                raise CommandError(f"{index} of {table} still shows items of {user} in {tenant}", exit_code=EXIT_FAILED)
             time.sleep(POLL_SECONDS)

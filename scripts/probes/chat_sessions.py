@@ -1,7 +1,11 @@
-"""Opens one session of a user of its own, with one message; its end is days away even if it can't be removed."""
+"""Opens one session with one message; its end is days away even if it can't be removed.
+
+Of a user of its own, or of the token's user, where the API asks for a token.
+"""
 
 import uuid
 from collections.abc import Iterator, Mapping
+from urllib.parse import quote
 
 from scripts import aws
 from scripts.api_client import ApiClient
@@ -15,7 +19,7 @@ READS: Reads = (("/sessions/doctor-unknown", {}), ("/users/doctor-unknown/sessio
 
 def write(api: ApiClient, tables: Mapping[str, str]) -> Iterator[Record]:
     mark = uuid.uuid4().hex
-    user, content = f"verify-{mark}", "Is this kept?"
+    user, content = (api.token and api.token.user) or f"verify-{mark}", "Is this kept?"
     opened = api.send("POST", "/sessions", {"user_id": user, "pedagogy_mode": "verification"}).expect(201)
     session = opened.body["id"]
     path = f"/sessions/{session}"
@@ -41,8 +45,8 @@ def write(api: ApiClient, tables: Mapping[str, str]) -> Iterator[Record]:
         },
         read_path=path,
         shows_it=lambda answer: bool(answer["id"] == session),
-        query_path=f"/users/{user}/sessions",
-        lists_it=lambda answer: [found["id"] for found in answer["sessions"]] == [session],
+        query_path=f"/users/{quote(user, safe='')}/sessions",
+        lists_it=lambda answer: session in [found["id"] for found in answer["sessions"]],
         remove=remove,
     )
     message = {"role": "user", "content": content, "tokens": TOKENS}

@@ -262,7 +262,7 @@ run "tokens_of_any_issuer" {
   }
 
   assert {
-    condition = output.api.jwt.issuer == "https://issuer.example.com/tenants/a" && output.api.jwt.audiences == tolist(["agents"]) && output.api.jwt.claims == { tenant = "tenantId", user = "sub" } && jsonencode({ for route in ["GET /agents", "DELETE /agents/{id}", "POST /match", "GET /list", "POST /store", "POST /pets"] : route => output.api.jwt.scopes[route] }) == jsonencode({
+    condition = output.api.jwt.issuer == "https://issuer.example.com/tenants/a" && output.api.jwt.audiences == tolist(["agents"]) && jsonencode({ for route in ["GET /agents", "DELETE /agents/{id}", "POST /match", "GET /list", "POST /store", "POST /pets"] : route => output.api.jwt.scopes[route] }) == jsonencode({
       "GET /agents"         = ["agent_registry.read"]
       "DELETE /agents/{id}" = ["agent_registry.write"]
       "POST /match"         = ["agent_profiles.read"]

@@ -121,7 +121,7 @@ def stack(monkeypatch: pytest.MonkeyPatch) -> Stack:
     stack = Stack()
 
     class Api:
-        def __init__(self, *_: object) -> None:
+        def __init__(self, *_: object, **__: object) -> None:
             self.environment_ids: set[str] = set()
 
         def send(self, *arguments: Any, **options: Any) -> Answer:
