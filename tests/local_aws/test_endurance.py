@@ -8,7 +8,8 @@ import signal
 import threading
 from collections import Counter
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,8 +21,8 @@ from tests.local_aws.conftest import Aws, Deploy, Function, start_aws, wait_for,
 from tests.recording_guarantees import Guarantee
 
 INVOCATIONS, CALLERS, FUNCTIONS = 1_000, 20, 4
-# After so many invocations one environment is killed, and a function deployed anew.
-KILL_EVERY, DEPLOY_EVERY = 12, 60
+# Of so many invocations one is killed in the middle, one idle environment, too, and a function is deployed anew.
+KILL_EVERY, DEPLOY_EVERY = 20, 60
 LEAST_KILLED = 5  # of either state
 ALIAS = "live"
 # Far more than it takes on a machine that is busy
@@ -54,6 +55,8 @@ class Endurance:
         self.answers: list[Answered] = []
         self.killed: dict[int, str] = {}  # state by pid
         self.releases = 0
+        self.pool = ThreadPoolExecutor(2 * CALLERS)
+        self.killers: list[Future[None]] = []
         self.lock, self.deploying = threading.Lock(), threading.Lock()
         self.chance = random.Random()
 
@@ -65,13 +68,19 @@ class Endurance:
     def call_until_all_is_done(self) -> None:
         while (token := self._next()) is not None:
             function = self.chance.choice(self.functions)
-            event = {"token": token, "journal": str(self.journal), "seconds": self.chance.choice((0, 0.01, 0.05))}
+            is_to_die = token % KILL_EVERY == 0
+            event = {
+                "token": token,
+                "journal": str(self.journal),
+                "seconds": 50 if is_to_die else self.chance.choice((0, 0.01, 0.05)),
+            }
+            if is_to_die:
+                self.killers.append(self.pool.submit(self._kill_in_the_middle, token))
             answer = function.invoke(event, qualifier=self.chance.choice((None, ALIAS)))
             with self.lock:
                 self.answers.append(Answered(token, answer.payload, answer.error))
-            if token % KILL_EVERY == 0:
-                # Few are idle at a time: they are looked for more often.
-                self._kill(("busy", "idle", "idle")[token // KILL_EVERY % 3])
+            if token % KILL_EVERY == KILL_EVERY // 2:
+                self._kill_an_idle_one()
             if token % DEPLOY_EVERY == 0:
                 self._deploy_anew(self.functions[token // DEPLOY_EVERY % FUNCTIONS])
 
@@ -79,13 +88,20 @@ class Endurance:
         with self.lock:
             return next(self.tokens, None)
 
-    def _kill(self, state: str) -> None:
+    def _kill_in_the_middle(self, token: int) -> None:
+        (pid,) = wait_for(lambda: self.runs().get(token), ANSWER_SECONDS)
+        with self.lock:
+            self.killed[pid] = "busy"
+        os.kill(pid, signal.SIGKILL)
+
+    def _kill_an_idle_one(self) -> None:
         environments = self.aws.local("/_local/environments")["environments"]
         with self.lock:
-            pids = [one["pid"] for one in environments if one["state"] == state and one["pid"] not in self.killed]
-            if pids and (pid := self.chance.choice(pids)):
-                self.killed[pid] = state
-                os.kill(pid, signal.SIGKILL)
+            pids = [one["pid"] for one in environments if one["state"] == "idle" and one["pid"] not in self.killed]
+            if pids:
+                self.killed[pid := self.chance.choice(pids)] = "idle"
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
 
     def _deploy_anew(self, function: Function) -> None:
         """New code, another setting, a version of both, and the alias on it."""
@@ -102,9 +118,10 @@ class Endurance:
     def runs(self) -> dict[int, list[int]]:
         """The processes that ran the handler, by token."""
         found: dict[int, list[int]] = {}
-        for line in self.journal.read_text().splitlines():
-            token, pid = map(int, line.split())
-            found.setdefault(token, []).append(pid)
+        for line in self.journal.read_text().splitlines(keepends=True):
+            if line.endswith("\n"):
+                token, pid = map(int, line.split())
+                found.setdefault(token, []).append(pid)
         return found
 
 
@@ -120,24 +137,25 @@ def own_aws(tmp_path: Path) -> Iterator[Aws]:
 def test_each_of_a_thousand_invocations_is_answered_once(own_aws: Aws, tmp_path: Path, guarantee: Guarantee) -> None:
     endurance = Endurance(own_aws, tmp_path / "journal")
     endurance.journal.touch()
-    with ThreadPoolExecutor(CALLERS) as pool:
+    with endurance.pool as pool:
         callers = [pool.submit(endurance.call_until_all_is_done) for _ in range(CALLERS)]
-        for caller in callers:
-            caller.result(ANSWER_SECONDS)
+        for done in (*callers, *endurance.killers):
+            done.result(ANSWER_SECONDS)
     answers, runs = endurance.answers, endurance.runs()
     stuck = INVOCATIONS - len(answers)
     twice = [token for token, pids in runs.items() if len(pids) > 1]
     errors = [answer for answer in answers if answer.error]
     states = Counter(endurance.killed.values())
     guarantee("embedded-aws", invocations=len(answers), stuck=stuck, run_twice=len(twice))
-    guarantee("embedded-aws", busy_killed=states["busy"], idle_killed=states["idle"], deployments=endurance.releases)
+    guarantee("embedded-aws", killed_in_the_middle=states["busy"], killed_idle=states["idle"])
+    guarantee("embedded-aws", answered_with_an_error=len(errors), deployments=endurance.releases)
     guarantee("embedded-aws", environments=len({pid for pids in runs.values() for pid in pids}))
 
     assert Counter(answer.token for answer in answers) == Counter(range(INVOCATIONS))
     assert twice == []
     # Lambda's own answer when a process ends in mid-invocation
     assert {(answer.error, answer.payload["errorType"]) for answer in errors} <= {("Unhandled", "Runtime.ExitError")}
-    assert len(errors) <= len(endurance.killed)
+    assert states["busy"] <= len(errors) <= len(endurance.killed)
     assert {pid for answer in errors for pid in runs.get(answer.token, ())} <= set(endurance.killed)
     for answer in answers:
         if not answer.error:
