@@ -12,8 +12,14 @@ FACTOR = int(os.environ.get("FUZZ_FACTOR", "1"))
 SEED = 1
 
 # What schemathesis makes of an openapi.yaml, for each operation, called in this process and over HTTP
-IN_PROCESS_EXAMPLES = 40 * FACTOR
+IN_PROCESS_EXAMPLES = 40
 OVER_HTTP_EXAMPLES = 20 * FACTOR
+# Events of every kind, damaged, for each system
+EVENTS = 250
+TOOL_CALLS = 100
+# Values in DynamoDB's form
+VALUES = 150
+REQUESTS_SIGNED = 150
 
 
 def budget(examples: int) -> settings:

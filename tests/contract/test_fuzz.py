@@ -3,7 +3,6 @@
 from typing import Any
 
 import schemathesis
-from hypothesis import HealthCheck, settings
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
@@ -15,6 +14,7 @@ from schemathesis.specs.openapi.checks import (
 from tests.contract.application import Application
 from tests.contract.engines import Engine
 from tests.contract.systems import SYSTEMS
+from tests.fuzzing import IN_PROCESS_EXAMPLES, budget
 from tests.unit.http_events import Context
 
 REASONS = {200: "OK", 201: "Created", 202: "Accepted", 204: "No Content", 304: "Not Modified"}
@@ -63,7 +63,7 @@ def _test(system: str) -> Any:
     schema.app = _wsgi(application)
 
     @schema.parametrize()
-    @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+    @budget(IN_PROCESS_EXAMPLES)
     def test(case: schemathesis.Case) -> None:
         case.call_and_validate(checks=CHECKS)
 

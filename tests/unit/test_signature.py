@@ -1,6 +1,7 @@
 """Our signatures against botocore's, on generated requests."""
 
 from datetime import UTC, datetime
+from typing import Any
 from unittest import mock
 
 import botocore.auth
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from common.credentials import Credentials
 from common.signature import signed_headers
+from tests.fuzzing import REQUESTS_SIGNED, budget
 
 TEXT = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=60)
 DYNAMODB = ("dynamodb", "DynamoDB_20120810", "1.0")
@@ -21,13 +23,17 @@ DYNAMODB = ("dynamodb", "DynamoDB_20120810", "1.0")
     region=st.from_regex(r"[a-z]{2}-[a-z]{4,9}-[1-9]", fullmatch=True),
     access_key=TEXT,
     secret_key=TEXT,
-    token=st.one_of(st.just(""), TEXT, st.builds("{}  {}".format, TEXT, TEXT)),
+    token=st.one_of(
+        st.just(""), TEXT, st.builds("{}  {}".format, TEXT, TEXT), st.builds(" {}\t {} ".format, TEXT, TEXT)
+    ),
     operation=st.sampled_from(["GetItem", "TransactWriteItems", "Query"]),
     api=st.sampled_from([DYNAMODB, ("secretsmanager", "secretsmanager", "1.1"), ("ssm", "AmazonSSM", "1.1")]),
-    body=st.binary(max_size=300),
+    body=st.binary(max_size=300) | st.text(max_size=100).map(lambda text: text.encode(errors="surrogatepass")),
     at=st.integers(0, 4_000_000_000),
 )
+@budget(REQUESTS_SIGNED)
 def test_a_signature_is_what_botocore_makes(
+    guarantee: Any,
     host: str,
     region: str,
     access_key: str,
@@ -55,6 +61,7 @@ def test_a_signature_is_what_botocore_makes(
     moment = datetime.fromtimestamp(at, UTC).replace(tzinfo=None)
     with mock.patch.object(botocore.auth, "get_current_datetime", return_value=moment):
         signer.add_auth(request)
+    guarantee("wire-forms", requests_signed=1)
     assert ours["authorization"] == request.headers["Authorization"]
     assert ours["x-amz-date"] == request.headers["X-Amz-Date"]
     assert ours.get("x-amz-security-token") == request.headers.get("X-Amz-Security-Token")
