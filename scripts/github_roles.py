@@ -88,6 +88,7 @@ def _names(environment: Environment) -> dict[str, Any]:
         "replica_regions": sorted(regions - {environment.region}),
         "parameter_path": f"/{prefix}/{environment.name}" if path is None else path,
         "role_path": variables.get("function_defaults", {}).get("role_path", "/"),
+        "user_pool": (variables.get("api_jwt") or {}).get("cognito") is not None,
         "backup_name": backup.get("name") or f"{environment.stack_name}-backup",
         "outside_roles": sorted(
             {

@@ -32,6 +32,7 @@ RULES = (
     "destroy-key",
     "destroy-backup",
     "destroy-state-bucket",
+    "destroy-user-pool",
 )
 _TABLE, _REPLICA = "aws_dynamodb_table", "aws_dynamodb_table_replica"
 _KEYS = ("aws_kms_key", "aws_kms_external_key", "aws_kms_replica_key", "aws_kms_replica_external_key")
@@ -457,6 +458,8 @@ def _gone(change: Change) -> Iterator[Finding]:
             "S3 refuses while it holds anything, unless force_destroy is set: then every version of every object is "
             "gone, states of Terraform included, and nobody knows any more what was made.",
         )
+    elif change.type == "aws_cognito_user_pool":
+        yield from _user_pools(change)
     elif change.type == "aws_backup_vault" and change.gone:
         yield change.finding(
             "destroy-backup",
@@ -474,6 +477,23 @@ def _gone(change: Change) -> Iterator[Finding]:
             "destroy-backup",
             "backups are switched off",
             "No more backups are made; those that are there go as they expire.",
+        )
+
+
+def _user_pools(change: Change) -> Iterator[Finding]:
+    name = change.before.get("name")
+    if change.gone:
+        yield change.finding(
+            "destroy-user-pool",
+            f"the user pool {name} is {'replaced' if change.replaced else 'destroyed'}",
+            "Cognito deletes all callers with their passwords, tenants and groups at once, and nothing brings them "
+            "back: whoever signs in there is locked out.",
+        )
+    elif change.before.get("deletion_protection") == "ACTIVE" and change.after.get("deletion_protection") != "ACTIVE":
+        yield change.finding(
+            "deletion-protection",
+            f"deletion protection of the user pool {name} is switched off",
+            "Cognito no longer refuses to delete it: one call, or one later plan, takes all callers.",
         )
 
 

@@ -65,7 +65,7 @@ def main(
         verify.show(checks)
         verify.require_passed(checks)
         out.print(f"\n{'applied' if changes else 'no changes'}, verified in {time.monotonic() - started_at:.0f} s.")
-        _invite(_url(outputs), outputs["systems"])
+        _invite(_url(outputs), outputs["systems"], asks_for_tokens=outputs.get("api", {}).get("auth") == "jwt")
 
 
 def apply_marker() -> Path:
@@ -115,7 +115,7 @@ def _url(outputs: dict[str, Any]) -> str | None:
     return reachable_url(outputs["api"]["url"]) if "api" in outputs else None
 
 
-def _invite(url: str | None, systems: dict[str, Any]) -> None:
+def _invite(url: str | None, systems: dict[str, Any], *, asks_for_tokens: bool) -> None:
     """What a person can try next, as lines to paste."""
     if url is None:
         out.print("Every system is switched off: there is no API.")
@@ -125,14 +125,19 @@ def _invite(url: str | None, systems: dict[str, Any]) -> None:
         routes = sorted({route.split(" ")[1] for route in system["routes"]})
         out.print(f"  {name:15} {'  '.join(routes)}", markup=False)
     out.print()
+    curl = "curl -s"
+    if asks_for_tokens:
+        curl = 'curl -s -H "authorization: Bearer $API_TOKEN"'
+        out.print("  make add-caller NAME=me TENANT=mine", markup=False)
+        out.print("  API_TOKEN=$(make -s sign-in NAME=me)", markup=False)
     if "agent_registry" in systems:
         body = shlex.quote(json.dumps({"profile": WEATHER_AGENT}))
         out.print(
-            f"  curl -s -X POST {url}/agents/register -H 'content-type: application/json' -d {body}", markup=False
+            f"  {curl} -X POST {url}/agents/register -H 'content-type: application/json' -d {body}", markup=False
         )
-        out.print(f"  curl -s '{url}/agents?capability=forecast'\n", markup=False)
+        out.print(f"  {curl} '{url}/agents?capability=forecast'\n", markup=False)
     elif "pet_store" in systems:
-        out.print(f"  curl -s '{url}/pets?type=dog'\n", markup=False)
+        out.print(f"  {curl} '{url}/pets?type=dog'\n", markup=False)
     out.print(f"make status, make logs SYSTEM={next(iter(systems))}, make down")
 
 

@@ -78,6 +78,7 @@ CODES: Mapping[str, tuple[str, str]] = MappingProxyType(
         "table-exists": (ERROR, "Terraform wants to make a table that is there already"),
         "key-unusable": (ERROR, "the KMS key of a table or function can't be used"),
         "dynamodb-unavailable": (WARNING, "DynamoDB did not answer, or not in time"),
+        "token-refused": (WARNING, "a caller's token is not one that the API takes, or does not say whose it is"),
         "caller-not-authorised": (WARNING, "a caller of the API is not signed in, or lacks execute-api:Invoke"),
         "reply-backend-failed": (WARNING, "the agent server that writes replies failed"),
         "unknown-error": (ERROR, "an error that the doctor has no name for"),

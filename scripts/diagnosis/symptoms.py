@@ -155,11 +155,20 @@ RULES = (
         _apply,
     ),
     _rule(
+        "token-refused",
+        r"www-authenticate: *Bearer|invalid_token|insufficient_scope|the token (says nothing of|names no single)",
+        "the API refuses a token",
+        'the API asks for a token of the issuer, audience and scopes in api_jwt (api_auth = "jwt"), sent as '
+        "authorization: Bearer <token>, and for its claims of tenant and user (token_claims)",
+        _make("verify"),
+        precisely=(r'error_description="(?P<why>[^"]+)"', "the API refuses a token: {why}"),
+    ),
+    _rule(
         "caller-not-authorised",
         r"Missing ?Authentication ?Token|^\s*\{\"message\": *\"(Forbidden|Unauthorized)\"\}\s*$|execute-api:Invoke",
         "the API refuses its caller",
-        'the API takes signed requests only (api_auth = "iam"), of callers that may execute-api:Invoke; the README '
-        "shows how curl signs",
+        'the API takes signed requests of callers that may execute-api:Invoke (api_auth = "iam"; the README shows how '
+        'curl signs), or tokens (api_auth = "jwt"; the answer\'s header www-authenticate says what is wrong with one)',
         lambda _environment, _groups: (
             'curl --aws-sigv4 "aws:amz:$AWS_REGION:execute-api" --user "$AWS_ACCESS_KEY_ID:$AWS_SECRET_ACCESS_KEY" '
             '-H "x-amz-security-token: $AWS_SESSION_TOKEN" "$API_URL/agents/an-id"'

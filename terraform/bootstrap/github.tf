@@ -17,17 +17,19 @@ locals {
       boundary_name = "boundary-${stack.name_prefix}-${environment}-${var.aws_region}"
       boundary_arn  = "${local.iam}:policy/boundary-${stack.name_prefix}-${environment}-${var.aws_region}"
 
-      table_arns      = [for pair in setproduct(setunion([var.aws_region], stack.replica_regions), stack.table_names) : "arn:${local.partition}:dynamodb:${pair[0]}:${local.account}:table/${pair[1]}"]
-      function_arns   = ["${local.arn.lambda}:function:${stack.name_prefix}-${environment}-*"]
-      role_arns       = distinct(["${local.iam}:role${stack.role_path}${stack.name_prefix}-${environment}-*", "${local.iam}:role${stack.role_path}${stack.backup_name}"])
-      policy_arns     = ["${local.iam}:policy/${stack.name_prefix}-${environment}-*-access"]
-      log_group_arns  = ["${local.arn.logs}:log-group:/aws/lambda/${stack.name_prefix}-${environment}-*", "${local.arn.logs}:log-group:/aws/vendedlogs/http-api/${stack.name_prefix}-${environment}", "${local.arn.logs}:log-group:/aws/vendedlogs/http-api/${stack.name_prefix}-${environment}:*"]
-      alarm_arns      = concat(["${local.arn.cloudwatch}:alarm:${stack.name_prefix}-${environment}-*"], [for table in stack.table_names : "${local.arn.cloudwatch}:alarm:${table}-*"])
-      dashboard_arns  = ["arn:${local.partition}:cloudwatch::${local.account}:dashboard/${stack.name_prefix}-${environment}"]
-      topic_arns      = ["${local.arn.sns}:${stack.name_prefix}-${environment}-alarms"]
-      rule_arns       = distinct(["${local.arn.events}:rule/${stack.name_prefix}-${environment}-*", "${local.arn.events}:rule/${stack.backup_name}-failed-*"])
-      parameter_arns  = stack.parameter_path == "" ? [] : ["${local.arn.ssm}:parameter${stack.parameter_path}/*"]
-      vault_arns      = ["${local.arn.backup}:backup-vault:${stack.backup_name}"]
+      table_arns     = [for pair in setproduct(setunion([var.aws_region], stack.replica_regions), stack.table_names) : "arn:${local.partition}:dynamodb:${pair[0]}:${local.account}:table/${pair[1]}"]
+      function_arns  = ["${local.arn.lambda}:function:${stack.name_prefix}-${environment}-*"]
+      role_arns      = distinct(["${local.iam}:role${stack.role_path}${stack.name_prefix}-${environment}-*", "${local.iam}:role${stack.role_path}${stack.backup_name}"])
+      policy_arns    = ["${local.iam}:policy/${stack.name_prefix}-${environment}-*-access"]
+      log_group_arns = ["${local.arn.logs}:log-group:/aws/lambda/${stack.name_prefix}-${environment}-*", "${local.arn.logs}:log-group:/aws/vendedlogs/http-api/${stack.name_prefix}-${environment}", "${local.arn.logs}:log-group:/aws/vendedlogs/http-api/${stack.name_prefix}-${environment}:*"]
+      alarm_arns     = concat(["${local.arn.cloudwatch}:alarm:${stack.name_prefix}-${environment}-*"], [for table in stack.table_names : "${local.arn.cloudwatch}:alarm:${table}-*"])
+      dashboard_arns = ["arn:${local.partition}:cloudwatch::${local.account}:dashboard/${stack.name_prefix}-${environment}"]
+      topic_arns     = ["${local.arn.sns}:${stack.name_prefix}-${environment}-alarms"]
+      rule_arns      = distinct(["${local.arn.events}:rule/${stack.name_prefix}-${environment}-*", "${local.arn.events}:rule/${stack.backup_name}-failed-*"])
+      parameter_arns = stack.parameter_path == "" ? [] : ["${local.arn.ssm}:parameter${stack.parameter_path}/*"]
+      vault_arns     = ["${local.arn.backup}:backup-vault:${stack.backup_name}"]
+      # By id; only where the environment has one.
+      user_pool_arns  = stack.user_pool ? ["${local.arn["cognito-idp"]}:userpool/*"] : []
       key_alias_arns  = ["${local.arn.kms}:alias/${stack.name_prefix}-${environment}-*"]
       state_arn       = "arn:${local.partition}:s3:::${var.state_bucket_name}/${stack.state_key}"
       own_tags        = { "aws:ResourceTag/Project" = stack.name_prefix, "aws:ResourceTag/Environment" = environment }
@@ -36,7 +38,7 @@ locals {
   }
 
   # By service: the beginning of what the region and account have of it.
-  arn = { for service in ["application-autoscaling", "backup", "cloudwatch", "ec2", "events", "execute-api", "kms", "lambda", "logs", "secretsmanager", "sns", "sqs", "ssm"] : service => "arn:${local.partition}:${service}:${var.aws_region}:${local.account}" }
+  arn = { for service in ["application-autoscaling", "backup", "cloudwatch", "cognito-idp", "ec2", "events", "execute-api", "kms", "lambda", "logs", "secretsmanager", "sns", "sqs", "ssm"] : service => "arn:${local.partition}:${service}:${var.aws_region}:${local.account}" }
 
   # An id and not a name, which no policy can know; and API Gateway has no account in its ARNs.
   apis_arn = "arn:${local.partition}:apigateway:${var.aws_region}::/apis"

@@ -165,6 +165,26 @@ locals {
           resources = stack.rule_arns
           condition = {}
         }
+        # A new pool has no ARN yet; it is made with the stack's tags, and those say later which pools are the stack's.
+        NewUserPools = {
+          actions   = ["cognito-idp:CreateUserPool", "cognito-idp:TagResource"]
+          resources = stack.user_pool ? ["*"] : []
+          condition = { StringEquals = stack.stated_own_tags, StringEqualsIfExists = stack.own_tags }
+        }
+        # Verification signs in as a user that it makes and deletes.
+        UserPools = {
+          actions = [
+            "cognito-idp:AdminAddUserToGroup", "cognito-idp:AdminCreateUser", "cognito-idp:AdminDeleteUser",
+            "cognito-idp:AdminSetUserPassword", "cognito-idp:CreateGroup", "cognito-idp:CreateResourceServer",
+            "cognito-idp:CreateUserPoolClient", "cognito-idp:CreateUserPoolDomain", "cognito-idp:DeleteGroup",
+            "cognito-idp:DeleteResourceServer", "cognito-idp:DeleteUserPool", "cognito-idp:DeleteUserPoolClient",
+            "cognito-idp:DeleteUserPoolDomain", "cognito-idp:SetUserPoolMfaConfig", "cognito-idp:UntagResource",
+            "cognito-idp:UpdateGroup", "cognito-idp:UpdateResourceServer", "cognito-idp:UpdateUserPool",
+            "cognito-idp:UpdateUserPoolClient", "cognito-idp:UpdateUserPoolDomain",
+          ]
+          resources = stack.user_pool_arns
+          condition = { StringEquals = stack.own_tags }
+        }
         Parameters = {
           actions   = ["ssm:AddTagsToResource", "ssm:DeleteParameter", "ssm:PutParameter", "ssm:RemoveTagsFromResource"]
           resources = stack.parameter_arns

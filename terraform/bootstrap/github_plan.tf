@@ -88,6 +88,20 @@ locals {
           resources = ["${local.arn.kms}:key/*"]
           condition = {}
         }
+        UserPools = {
+          actions = [
+            "cognito-idp:DescribeResourceServer", "cognito-idp:DescribeUserPool", "cognito-idp:DescribeUserPoolClient",
+            "cognito-idp:GetGroup", "cognito-idp:GetUserPoolMfaConfig", "cognito-idp:ListTagsForResource",
+          ]
+          resources = stack.user_pool_arns
+          condition = { StringEquals = stack.own_tags }
+        }
+        # A domain is asked for by its name; AWS authorises that on everything or on nothing.
+        UserPoolDomains = {
+          actions   = ["cognito-idp:DescribeUserPoolDomain"]
+          resources = stack.user_pool ? ["*"] : []
+          condition = {}
+        }
         Scaling = {
           actions   = ["application-autoscaling:ListTagsForResource"]
           resources = ["${local.arn["application-autoscaling"]}:scalable-target/*"]

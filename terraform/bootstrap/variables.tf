@@ -66,7 +66,7 @@ variable "github" {
     - `oidc_provider_arn`: the account's provider for GitHub, where it has one already; null to make it.
     - `environments`: by name, what the roles may touch: `name_prefix`; `table_names`, with the regions of their replicas
       (`replica_regions`); `parameter_path` (SSM, "" for none); `role_path` of the stack's own roles; `backup_name`;
-      `outside_roles` that are given access to tables; `state_key` in the state bucket.
+      `outside_roles` that are given access to tables; `user_pool`, whether it has one; `state_key` in the state bucket.
   EOT
   default     = null
 
@@ -82,6 +82,7 @@ variable "github" {
       role_path       = optional(string, "/")
       backup_name     = string
       outside_roles   = optional(set(string), [])
+      user_pool       = optional(bool, false)
       state_key       = string
     }))
   })

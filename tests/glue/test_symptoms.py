@@ -50,6 +50,13 @@ KNOWN = [
     ("ProvisionedThroughputExceededException: The level of configured…", "table-throttled", "", EDIT),
     ('{"message": "Too Many Requests"}', "api-throttled", "", EDIT),
     ("TooManyRequestsException: Rate Exceeded.", "function-throttled", "", EDIT),
+    (
+        'www-authenticate: Bearer scope="" error="invalid_token" error_description="the token has expired"',
+        "token-refused",
+        "the token has expired",
+        "make verify ENV=dev",
+    ),
+    ("the token says nothing of the tenant", "token-refused", "", "make verify ENV=dev"),
     ('{"message":"Forbidden"}', "caller-not-authorised", "", 'curl --aws-sigv4 "aws:amz:'),
     ("Missing Authentication Token", "caller-not-authorised", "", "curl --aws-sigv4"),
     ("Table already exists: Orders", "table-exists", "Orders", "make adopt ENV=dev TABLE=Orders"),

@@ -44,7 +44,8 @@ class Runner:
     def play(self, name: str, event: Mapping[str, Any], inputs: Mapping[str, Any] | None = None) -> str:
         """Plays a workflow; returns its conclusion. `event` is the context `github`."""
         run = self.github.run(event["head_sha"], status="in_progress") if "head_sha" in event else 0
-        context = {"github": {"repository": REPOSITORY, "token": TOKEN, **event}, "inputs": dict(inputs or {})}
+        github = {"repository": REPOSITORY, "token": TOKEN, **event}
+        context = {"github": github, "inputs": dict(inputs or {}), "vars": {}}
         conclusion = self._play(name, context, {"run": run or self.github.run(event["sha"], event="push")})
         if run:
             (stored,) = [each for each in self.github.runs if each["id"] == run]
@@ -75,7 +76,7 @@ class Runner:
             if "uses" in settings:
                 handed = {name: value(text, here) for name, text in settings["with"].items()}
                 called = Path(settings["uses"]).stem
-                one = {"result": self._play(called, {"github": here["github"], "inputs": handed}, place), "outputs": {}}
+                one = {"result": self._play(called, {**here, "inputs": handed}, place), "outputs": {}}
             else:
                 one = self._steps(title, settings, here, place)
             result = one if result["result"] == SUCCESS else result
@@ -270,6 +271,7 @@ def _look(name: str, seen: Mapping[str, Any]) -> Any:
     for part in path:
         assert part in found, f"the expression {name} is not known here"
         found = found[part]
-    # An output that was not set is empty; anything else must be there.
-    assert last in found or path[-1:] == ["outputs"] or path == ["inputs"], f"the expression {name} is not known here"
+    # An output or variable that was not set is empty; anything else must be there.
+    optional = path[-1:] == ["outputs"] or path in (["inputs"], ["vars"])
+    assert last in found or optional, f"the expression {name} is not known here"
     return found.get(last, "")

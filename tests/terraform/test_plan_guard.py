@@ -124,6 +124,8 @@ OTHERS = {
     "destroy-key:aws_kms_key.disabled",
     "destroy-backup:aws_backup_vault.gone[0]",
     "destroy-state-bucket:aws_s3_bucket.gone[0]",
+    "destroy-user-pool:aws_cognito_user_pool.gone[0]",
+    "deletion-protection:aws_cognito_user_pool.unprotected",
 }
 
 

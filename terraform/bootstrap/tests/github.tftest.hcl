@@ -158,6 +158,46 @@ run "what_the_policies_hold" {
   }
 }
 
+run "a_user_pool_where_there_is_one" {
+  command = plan
+
+  variables {
+    github = {
+      repository = "acme/agents"
+      environments = {
+        dev  = { name_prefix = "agents", table_names = ["Registry"], parameter_path = "", backup_name = "b", state_key = "k", user_pool = true }
+        prod = { name_prefix = "agents", table_names = ["Registry"], parameter_path = "", backup_name = "b", state_key = "k" }
+      }
+    }
+  }
+
+  assert {
+    condition     = !strcontains(join("", [for key, policy in aws_iam_policy.role : policy.policy if startswith(key, "prod/")]), "cognito-idp:")
+    error_message = "Nothing of Cognito for an environment without a user pool."
+  }
+
+  assert {
+    condition = {
+      for statement in jsondecode(aws_iam_policy.role["dev/apply-functions"].policy).Statement : statement.Sid => [statement.Resource, statement.Condition.StringEquals]
+      if endswith(statement.Sid, "UserPools")
+      } == {
+      NewUserPools = [["*"], { "aws:RequestTag/Project" = "agents", "aws:RequestTag/Environment" = "dev" }]
+      UserPools    = [["arn:aws:cognito-idp:eu-north-1:123456789012:userpool/*"], { "aws:ResourceTag/Project" = "agents", "aws:ResourceTag/Environment" = "dev" }]
+    }
+    error_message = "Pools that bear the stack's tags, and no others."
+  }
+
+  assert {
+    condition     = length(regexall("cognito-idp:(Admin|Create|Delete|Set|Update)", aws_iam_policy.role["dev/read"].policy)) == 0 && strcontains(aws_iam_policy.role["dev/read"].policy, "cognito-idp:DescribeUserPool")
+    error_message = "A plan reads the pool, and makes no user."
+  }
+
+  assert {
+    condition     = alltrue([for policy in values(aws_iam_policy.role) : length(policy.policy) <= 6144])
+    error_message = "IAM takes 6,144 characters."
+  }
+}
+
 run "an_account_that_trusts_github_already" {
   command = plan
 

@@ -264,6 +264,16 @@ resource "aws_kms_key" "disabled" {
   is_enabled = !var.changed
 }
 
+resource "aws_cognito_user_pool" "gone" {
+  count = local.original
+  name  = "gone"
+}
+
+resource "aws_cognito_user_pool" "unprotected" {
+  name                = "unprotected"
+  deletion_protection = var.changed ? "INACTIVE" : "ACTIVE"
+}
+
 resource "aws_backup_vault" "gone" {
   count = local.original
   name  = "gone"
