@@ -132,9 +132,7 @@ def _invite(url: str | None, systems: dict[str, Any], *, asks_for_tokens: bool) 
         out.print("  API_TOKEN=$(make -s sign-in NAME=me)", markup=False)
     if "agent_registry" in systems:
         body = shlex.quote(json.dumps({"profile": WEATHER_AGENT}))
-        out.print(
-            f"  {curl} -X POST {url}/agents/register -H 'content-type: application/json' -d {body}", markup=False
-        )
+        out.print(f"  {curl} -X POST {url}/agents/register -H 'content-type: application/json' -d {body}", markup=False)
         out.print(f"  {curl} '{url}/agents?capability=forecast'\n", markup=False)
     elif "pet_store" in systems:
         out.print(f"  {curl} '{url}/pets?type=dog'\n", markup=False)
