@@ -5,7 +5,7 @@ Apart from the router, as all that a good first request does not need is apart: 
 
 from __future__ import annotations
 
-from common.errors import ConditionFailed, InvalidValue, ItemTooLarge, Problem, Throttled, Unavailable
+from common.errors import ConditionFailed, InvalidValue, ItemTooLarge, Problem, TableError, Throttled, Unavailable
 from common.events import Answer
 
 TYPE_CHECKING = False
@@ -35,11 +35,11 @@ def answer_to(error: Exception, line: dict[str, Any]) -> Answer:
         problem = _problem(error)
         if problem.status >= 429:
             line["level"] = "WARN" if problem.status == 429 else "ERROR"
-            line["error"] = f"{type(error).__name__}: {error}"
+            line["error"] = failure(error)
         if problem.status == 500:
             import traceback
 
-            line["stack"] = traceback.format_exception(error)
+            line["stack"] = traceback.format_tb(error.__traceback__)
         error = problem
     elif error.status >= 500:
         line["level"] = "ERROR"
@@ -54,6 +54,11 @@ def answer_to(error: Exception, line: dict[str, Any]) -> Answer:
         body["errors"] = [dict(one) for one in error.errors]
     body |= getattr(error, "members", {})
     return Answer(error.status, body, {**error.headers, "content-type": "application/problem+json"})
+
+
+def failure(error: Exception) -> str:
+    """What the log says of it. What Python says of an error of ours may hold what a caller sent: then where it was."""
+    return f"{type(error).__name__}: {error}" if isinstance(error, TableError) else type(error).__name__
 
 
 def _problem(error: Exception) -> Problem:
