@@ -150,6 +150,8 @@ def _agree(opened: Stack, systems: Mapping[str, Any], clients: int, seconds: int
 
 def _runs(declared: Mapping[str, Any], systems: Mapping[str, Any], mark: str, clients: int) -> list[Run]:
     """Clients are spread evenly; with fewer than systems, the last systems get none."""
+    if without := list(systems)[clients:]:
+        err.print(f"left out: {', '.join(without)}, for which there are no clients", markup=False)
     api = declared["api"]
     found = []
     for place, (name, told) in enumerate(systems.items()):

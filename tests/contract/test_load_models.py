@@ -84,11 +84,11 @@ def model_of(api: Api) -> Model:
     return MODELS[system](Calls(api), tables, MARK, CLIENTS)  # type: ignore[call-arg, arg-type]
 
 
-def under_load(api: Api) -> tuple[Model, list[str]]:
+def under_load(api: Api, turns: int = TURNS) -> tuple[Model, list[str]]:
     """All that was found wrong, while it ran and at the end."""
     model, problems, findings = model_of(api), [], Findings()
     model.prepare()
-    for turn in range(TURNS):
+    for turn in range(turns):
         for client in range(CLIENTS):
             try:
                 model.act(client, random.Random(f"{turn} {client}"))
@@ -122,6 +122,10 @@ def test_nothing_is_found_wrong_where_all_is_right_and_nothing_is_left(api: Api)
     assert stored(api) != before
     model.remove()
     assert stored(api) == before
+
+
+def test_what_nobody_has_touched_yet_is_as_it_should_be(api: Api) -> None:
+    assert under_load(api, turns=1)[1] == []
 
 
 def test_an_acknowledged_write_that_is_lost_is_found(api: Api) -> None:
