@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import time
 
-from common.http_connection import Connection
+from common.http_connection import Connection, Incoming
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class BoundedConnection(Connection):
             self.open(seconds)
             connected = self._socket
             if connected is not None:
-                self._reader = _Reader(_Incoming(connected, deadline, self._most + _ENVELOPE_BYTES), self._most)
+                self._reader = _Reader(_Bounded(connected, self._most + _ENVELOPE_BYTES), self._most)
             return self.exchange(
                 "POST", {**headers, "connection": "close"}, body, max(0.001, deadline - time.monotonic())
             )
@@ -42,40 +42,32 @@ class BoundedConnection(Connection):
             self.close()
 
 
-class _Incoming(io.RawIOBase):
-    """What arrives until a deadline: a socket's own timeout begins anew with each byte."""
+class _Bounded(Incoming):
+    """So many bytes at most."""
 
-    def __init__(self, connected: socket.socket, deadline: float, most: int) -> None:
-        self._socket = connected
-        self._deadline = deadline
+    def __init__(self, connected: socket.socket, most: int) -> None:
+        super().__init__(connected, "r")
         self._left = most
 
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        remaining = self._deadline - time.monotonic()
-        if remaining <= 0:
-            raise TimeoutError("the answer did not arrive in time")
-        self._socket.settimeout(remaining)
-        count = self._socket.recv_into(buffer)
-        self._left -= count
+    def readinto(self, buffer: Any) -> int | None:
+        count = super().readinto(buffer)
+        self._left -= count or 0
         if self._left < 0:
             raise _too_long()
         return count
 
 
-class _Reader(io.BufferedReader):
+class _Reader(io.BufferedReader[Incoming] if TYPE_CHECKING else io.BufferedReader):  # type: ignore[misc]
     """Refuses a length before there is memory for it."""
 
-    def __init__(self, incoming: _Incoming, most: int) -> None:
+    def __init__(self, incoming: Incoming, most: int) -> None:
         super().__init__(incoming)
         self._most = most
 
     def read(self, size: int | None = -1, /) -> bytes:
         if size is not None and size > self._most:
             raise _too_long()
-        return super().read(size)
+        return super().read(size)  # type: ignore[no-any-return]
 
 
 def _too_long() -> ConnectionError:

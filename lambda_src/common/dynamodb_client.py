@@ -127,6 +127,7 @@ class DynamoDBClient:
             connection.open(min(CONNECT_SECONDS, remaining))
         except OSError as error:
             raise _Again(Unavailable(f"can't connect to {connection.authority}: {error!r}")) from error
+        remaining = max(0.001, deadline - time.monotonic())  # connecting may have taken its time
         try:
             status, received, content = connection.exchange("POST", headers, body, min(self.read_seconds, remaining))
             answer = self._checked(received, content)

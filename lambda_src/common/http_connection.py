@@ -6,6 +6,7 @@ a cold start does here. What DynamoDB and the credentials endpoint need of HTTP 
 
 from __future__ import annotations
 
+import io
 import socket
 import time
 
@@ -13,7 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from ssl import SSLContext
-    from typing import Any, BinaryIO
+    from typing import Any
 
 # A connection that was idle for longer is looked at before it is used again
 _TRUSTED_IDLE_SECONDS = 5.0
@@ -37,7 +38,7 @@ class Connection:
         self.path = "/" + path
         self.authority = host if self.port == (443 if self.secure else 80) else authority
         self._socket: socket.socket | None = None
-        self._reader: BinaryIO | None = None
+        self._reader: io.BufferedReader[Incoming] | None = None
         self._context: SSLContext | None = None
         self._used_at = 0.0
 
@@ -56,7 +57,7 @@ class Connection:
         except BaseException:
             plain.close()
             raise
-        self._reader = self._socket.makefile("rb")
+        self._reader = io.BufferedReader(Incoming(self._socket, "r"))
         self._used_at = time.monotonic()
 
     def close(self) -> None:
@@ -69,7 +70,10 @@ class Connection:
     def exchange(
         self, method: str, headers: Mapping[str, str], body: bytes, timeout: float
     ) -> tuple[int, dict[str, str], bytes]:
-        """Send one request on the open connection and read its answer: status, headers (lower case), body."""
+        """Send one request on the open connection and read its answer: status, headers (lower case), body.
+
+        `timeout` holds for all of it, however slowly the answer trickles in.
+        """
         if self._socket is None or self._reader is None:
             raise ConnectionError("the connection is not open")
         lines = [f"{method} {self.path} HTTP/1.1"]
@@ -78,6 +82,7 @@ class Connection:
         lines += [f"{name}: {value}" for name, value in headers.items()]
         lines.append(f"content-length: {len(body)}\r\n\r\n")
         try:
+            self._reader.raw.deadline = time.monotonic() + timeout
             self._socket.settimeout(timeout)
             # in one send: a body in a packet of its own waits for the delayed acknowledgement of the first
             self._socket.sendall("\r\n".join(lines).encode("latin-1") + body)
@@ -100,7 +105,7 @@ class Connection:
             self._context = ssl.create_default_context()
         return self._context.wrap_socket(plain, server_hostname=self.host)
 
-    def _read_head(self, reader: BinaryIO) -> tuple[int, dict[str, str], bool]:
+    def _read_head(self, reader: io.BufferedReader[Incoming]) -> tuple[int, dict[str, str], bool]:
         while True:
             version, _, rest = _line(reader).partition(" ")
             status = int(rest[:3])
@@ -112,7 +117,7 @@ class Connection:
                 keep = version == "HTTP/1.1" and headers.get("connection", "").lower() != "close"
                 return status, headers, keep
 
-    def _read_body(self, reader: BinaryIO, status: int, headers: Mapping[str, str]) -> bytes:
+    def _read_body(self, reader: io.BufferedReader[Incoming], status: int, headers: Mapping[str, str]) -> bytes:
         if status in (204, 304):
             return b""
         if headers.get("transfer-encoding", "").lower() == "chunked":
@@ -128,6 +133,17 @@ class Connection:
         return reader.read()
 
 
+class Incoming(socket.SocketIO):
+    """What arrives until `deadline`: a socket's own timeout begins anew with each byte."""
+
+    deadline = 0.0
+
+    def readinto(self, buffer: Any) -> int | None:
+        # ValueError when it is over
+        self._sock.settimeout(self.deadline - time.monotonic())  # type: ignore[attr-defined]
+        return super().readinto(buffer)
+
+
 def _is_silent(connected: socket.socket) -> bool:
     """False when the other side has closed: an idle connection has nothing to read but its end."""
     import select
@@ -135,14 +151,14 @@ def _is_silent(connected: socket.socket) -> bool:
     return not select.select([connected], [], [], 0)[0]
 
 
-def _line(reader: BinaryIO) -> str:
+def _line(reader: io.BufferedReader[Incoming]) -> str:
     line = reader.readline(_LONGEST_LINE)
     if not line.endswith(b"\n"):
         raise ConnectionError("the connection ended within the head of an answer")
     return line.rstrip(b"\r\n").decode("latin-1")
 
 
-def _exactly(reader: BinaryIO, size: int) -> bytes:
+def _exactly(reader: io.BufferedReader[Incoming], size: int) -> bytes:
     content = reader.read(size)
     if len(content) < size:
         raise ConnectionError("the connection ended within the body of an answer")
