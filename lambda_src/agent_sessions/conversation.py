@@ -66,7 +66,7 @@ def add_user_message(
                 return _append(store, active, message, {"userId": owner.user, "isActive": True})
             except _Unfit:
                 pass  # closed by others in between, or by an older application that knows nothing of heads
-        stored = _open(store, owner, active, message, location)
+        stored = _open(store, owner, head or {}, message, location)
         if stored:
             return stored
     raise _too_many_races()
@@ -164,9 +164,12 @@ def _append(store: SessionStore, session_id: str, message: Item, expect: Mapping
     raise _too_many_races()
 
 
-def _open(store: SessionStore, owner: Owner, active: str | None, message: Item, location: str | None) -> Item | None:
-    """The message in a new session, which replaces `active` in the user's head; None if others were faster."""
-    at = clock.now()
+def _open(store: SessionStore, owner: Owner, before: Item, message: Item, location: str | None) -> Item | None:
+    """The message in a new session, which the user's head names from now on; None if others were faster.
+
+    `before` is the head as it was: a session comes after the one opened before it, whatever the clocks say.
+    """
+    at = max(clock.now(), _clock(before) + 1)
     session: Item = {
         **_key(owner.tenant, new_id()),
         "userId": owner.user,
@@ -186,8 +189,9 @@ def _open(store: SessionStore, owner: Owner, active: str | None, message: Item, 
     stored = _stored(store, message, session["id"], at)
     head = store.sessions.update(
         head_key(owner),
-        set={"activeSessionId": session["id"], "ofTenant": owner.tenant, "ofUser": owner.user},
-        expect={"activeSessionId": active, "adopting": None, "erasing": None},
+        set={"activeSessionId": session["id"], "ofTenant": owner.tenant, "ofUser": owner.user, "clock": at},
+        expect={"activeSessionId": before.get("activeSessionId"), "adopting": None, "erasing": None},
+        below={"clock": at},
     )
     changes = [
         store.sessions.put(session, expect={"id": None}),

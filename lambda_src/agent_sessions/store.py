@@ -2,8 +2,8 @@
 
 The sessions table holds three kinds of items. A session has its id as `id`, and its tenant's as `tenantId`. For every
 user there is a partition `id` = user#<digest of tenant and user>, with an entry for each session,
-`tenantId` = <createdAt>#<session id>, and a head, `tenantId` = "active", that names the active session. Entries and
-heads have no `userId`, so they are not in TenantUserIndex.
+`tenantId` = <createdAt>#<session id>, and a head, `tenantId` = "active", that names the active session, and has the
+time of the one opened last as its `clock`. Entries and heads have no `userId`, so they are not in TenantUserIndex.
 
 A head may also say that sessions of an older application are being given entries (`adopting`, see takeover.py), or
 that all is being erased (`erasing`, see erasure.py). A session with `erasing` is gone for every reader.

@@ -6,12 +6,21 @@ import os
 import time
 from decimal import Decimal
 
-_made = 0
+# What a clock may be set back without being noticed; further back, what it said before was wrong
+MAXIMUM_STEP = 60_000_000
+
+_last = _made = 0
 
 
 def now() -> int:
-    """Microseconds since the epoch."""
-    return time.time_ns() // 1000
+    """Microseconds since the epoch: later with each call, also where the clock stands still or was set back a little.
+
+    So what an execution environment writes is in the order of its times, and what has expired does not come back.
+    """
+    global _last
+    read = time.time_ns() // 1000
+    _last = _last + 1 if _last - MAXIMUM_STEP < read <= _last else read
+    return _last
 
 
 def text(microseconds: int) -> str:

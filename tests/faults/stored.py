@@ -77,8 +77,8 @@ def _difference(before: list[Any], now: list[Any], key: tuple[str, ...]) -> Iter
 # --- one state beside another
 
 _ISO = re.compile(r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)\.(\d{6})Z")
-_MICROSECONDS = re.compile(r"(?<!\d)\d{16}(?!\d)")
-_SECONDS = re.compile(r"(?<!\d)\d{10}(?!\d)")
+_MICROSECONDS = re.compile(r"(?<![0-9a-f])\d{16}(?![0-9a-f])")
+_SECONDS = re.compile(r"(?<![0-9a-f])\d{10}(?![0-9a-f])")
 _RANDOM = re.compile(r"(?<![0-9a-f])[0-9a-f]{32}(?![0-9a-f])")
 _SUFFIX = re.compile(r"(?<=Z#)\d{6}[0-9a-f]{4}")
 

@@ -13,6 +13,8 @@ from tests.faults.stored import State
 from tests.unit.http_events import Context, event
 
 KEY = {"idempotency-key": "one"}
+# More than a day
+LEASE = 200_000
 OLD = "2020-01-01T00:00:00.000000Z"
 # Of redating, and of what is left of older sessions, more than one page or batch
 MANY = 30
@@ -72,7 +74,9 @@ def _older_agent(app: registry.Registry) -> None:
 REGISTRY = [
     WritePath("agent_registry", "a new agent", _nothing, _register("x", "y", key=True), keyed=True),
     WritePath("agent_registry", "a new agent without capabilities", _nothing, _register()),
-    WritePath("agent_registry", "a renewal", lambda app: app.register("a", "x", lease=60), _register("x", lease=60)),
+    WritePath(
+        "agent_registry", "a renewal", lambda app: app.register("a", "x", lease=LEASE), _register("x", lease=LEASE)
+    ),
     WritePath(
         "agent_registry", "other capabilities", lambda app: app.register("a", "x", "y"), _register("y", "z", key=True),
         keyed=True,

@@ -1,4 +1,5 @@
 import re
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -6,6 +7,7 @@ from hypothesis import strategies as st
 
 from common import clock
 
+DAY = 86_400_000_000
 MICROSECONDS = st.integers(0, 4_000_000_000_000_000)
 
 
@@ -28,3 +30,22 @@ def test_a_ttl_is_never_before_the_end(end: int) -> None:
 def test_an_item_is_gone_at_its_ttl(ttl: object, is_past: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clock, "now", lambda: 100_000_000)
     assert clock.is_past(ttl) is is_past
+
+
+@pytest.mark.parametrize(
+    ("read", "told"),
+    [
+        ([100, 100, 100], [100, 101, 102]),
+        ([100, 95, 99, 103], [100, 101, 102, 103]),
+        ([100, 100 + DAY, 100 + DAY + 1], [100, 100 + DAY, 100 + DAY + 1]),
+        ([100 + DAY, 100, 101], [100 + DAY, 100, 101]),
+    ],
+    ids=["standing still", "a little back", "forward", "far back: what was told was wrong"],
+)
+def test_each_time_is_later_than_the_one_before(
+    read: list[int], told: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    times = iter(read)
+    monkeypatch.setattr(clock, "_last", 0)
+    monkeypatch.setattr(clock, "time", SimpleNamespace(time_ns=lambda: (next(times) + DAY) * 1000))
+    assert [clock.now() - DAY for _ in read] == told
