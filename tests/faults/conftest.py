@@ -15,6 +15,8 @@ AT_HAND = [name for name in ("dynoxide", "moto", "dynamodb_local") if not missin
 EVERYWHERE = os.environ.get("EVERY_FAULT") == "1"
 # For what has little to do with the engine
 CHEAPEST = pytest.mark.parametrize("engine", AT_HAND if EVERYWHERE else AT_HAND[:1], indirect=True, scope="session")
+# A storm's length: rounds of six requests for each client
+STORM_ROUNDS = int(os.environ.get("STORM_ROUNDS", "4"))
 SEED = int(os.environ.get("FAULT_SEED", "0")) or int.from_bytes(os.urandom(4), "big")
 
 
