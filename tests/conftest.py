@@ -9,6 +9,7 @@ import pytest
 from hypothesis import settings
 
 from tests.end_to_end.checkout import Checkout, stopped_at_the_end
+from tests.terraform.running import attached_provider
 
 pytest_plugins = ["tests.recording_guarantees"]
 
@@ -71,8 +72,12 @@ def _own_environment_variables() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def _brought_up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Checkout, str]]:
-    with stopped_at_the_end(tmp_path_factory.mktemp("running_stack"), provider_checked=True) as made:
-        yield made, made.must("up")
+    folder = tmp_path_factory.mktemp("running_stack")
+    # Brought up as by everybody; what comes afterwards takes less time with the provider attached.
+    with stopped_at_the_end(folder, provider_checked=True, attached=False) as made:
+        output = made.must("up")
+        with attached_provider(folder / "terraform", made.environment | made.caller) as provider:
+            yield made._replace(provider=provider), output
         # Whatever the tests did, a function that was denied something lacks it, or does what it should not.
         assert [row for row in made.decisions() if not row["allowed"] and "/agent-state-local-" in row["role"]] == []
 

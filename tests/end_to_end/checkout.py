@@ -6,9 +6,10 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import boto3
@@ -18,7 +19,7 @@ import urllib3
 from scripts import paths
 from scripts.local_aws.roles import MAX_DECISIONS
 from tests.ports import free_port
-from tests.terraform.running import forget_checksums
+from tests.terraform.running import PROVIDER_PROXY, attached_provider, forget_checksums
 
 # A hang is to be told from a machine that much else runs on: a `make up` there may take minutes.
 COMMAND_SECONDS = 600
@@ -40,6 +41,8 @@ class Checkout(NamedTuple):
     folder: Path
     port: int
     api_port: int
+    # What makes Terraform use provider processes that run already.
+    provider: Mapping[str, str] = MappingProxyType({})
 
     @property
     def environment(self) -> dict[str, str]:
@@ -48,7 +51,8 @@ class Checkout(NamedTuple):
             for name, value in os.environ.items()
             if not name.startswith(("AWS_", "GITHUB_", "MAKE", "MFLAGS"))
         }
-        return inherited | {"LOCAL_AWS_PORT": str(self.port), "LOCAL_AWS_API_PORT": str(self.api_port)}
+        ports = {"LOCAL_AWS_PORT": str(self.port), "LOCAL_AWS_API_PORT": str(self.api_port)}
+        return inherited | ports | dict(self.provider)
 
     @property
     def caller(self) -> dict[str, str]:
@@ -154,6 +158,8 @@ class Checkout(NamedTuple):
                 environment = process.environ()
             except (psutil.Error, OSError):
                 continue
+            if PROVIDER_PROXY in environment:
+                continue
             ours = environment.get("LOCAL_AWS_PORT") == str(self.port)
             if (
                 ours or environment.get("AWS_ENDPOINT_URL", "").endswith(f":{self.port}")
@@ -195,12 +201,18 @@ def make_checkout(folder: Path, *, provider_checked: bool = False) -> Checkout:
 
 
 @contextmanager
-def stopped_at_the_end(folder: Path, *, provider_checked: bool = False) -> Iterator[Checkout]:
-    """A checkout of its own; whatever happens, nothing of it runs afterwards."""
+def stopped_at_the_end(folder: Path, *, provider_checked: bool = False, attached: bool = True) -> Iterator[Checkout]:
+    """A checkout of its own; whatever happens, nothing of it runs afterwards.
+
+    Unless `attached`, each of Terraform's commands starts the provider itself.
+    """
     made = make_checkout(folder, provider_checked=provider_checked)
-    try:
-        yield made
-    finally:
-        made.make("down")
-        for process in made.processes():
-            process.kill()
+    environment = made.environment | made.caller
+    with attached_provider(folder / "terraform", environment) if attached else nullcontext({}) as provider:
+        made = made._replace(provider=provider)
+        try:
+            yield made
+        finally:
+            made.make("down")
+            for process in made.processes():
+                process.kill()

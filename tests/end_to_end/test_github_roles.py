@@ -10,7 +10,7 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.end_to_end.checkout import BUDGETS, Checkout
+from tests.end_to_end.checkout import BUDGETS, Checkout, stopped_at_the_end
 from tests.pipeline.github_token import sign_in
 
 ACCOUNT = "123456789012"
@@ -136,6 +136,13 @@ class Roles(NamedTuple):
             version = iam.get_policy(PolicyArn=arn)["Policy"]["DefaultVersionId"]
             document = iam.get_policy_version(PolicyArn=arn, VersionId=version)["PolicyVersion"]["Document"]
             yield arn, version, document["Statement"]
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
+    """Its Terraform starts the provider itself, which then has the role that signed in."""
+    with stopped_at_the_end(tmp_path_factory.mktemp("checkout"), attached=False) as made:
+        yield made
 
 
 @pytest.fixture(scope="module")

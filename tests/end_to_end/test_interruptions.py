@@ -15,6 +15,11 @@ def _one_system(checkout: Checkout) -> None:
     checkout.run_only("agent_registry")
 
 
+def started(checkout: Checkout) -> "subprocess.Popen[str]":
+    """A `make up` whose Terraform starts its provider itself, as what ends must end with it."""
+    return checkout.start("make", "up", TF_REATTACH_PROVIDERS="")
+
+
 def apply_under_way(checkout: Checkout, process: "subprocess.Popen[str]") -> None:
     """Waits until the apply has made its first resources."""
     marker = checkout.folder / ".build" / "local" / "apply-under-way"
@@ -32,7 +37,7 @@ def end(process: "subprocess.Popen[str]") -> tuple[int, str]:
 
 
 def test_ctrl_c_in_mid_apply(checkout: Checkout, guarantee: Guarantee) -> None:
-    process = checkout.start("make", "up")
+    process = started(checkout)
     apply_under_way(checkout, process)
     os.killpg(process.pid, signal.SIGINT)
     code, stderr = end(process)
@@ -46,7 +51,7 @@ def test_ctrl_c_in_mid_apply(checkout: Checkout, guarantee: Guarantee) -> None:
 
 def test_the_embedded_aws_is_killed_in_mid_apply(checkout: Checkout, guarantee: Guarantee) -> None:
     checkout.must("down")
-    process = checkout.start("make", "up")
+    process = started(checkout)
     apply_under_way(checkout, process)
     os.kill(checkout.state_details()["pid"], signal.SIGKILL)
     code, stderr = end(process)
@@ -60,7 +65,7 @@ def test_the_embedded_aws_is_killed_in_mid_apply(checkout: Checkout, guarantee: 
 
 def test_make_up_itself_is_killed_in_mid_apply(checkout: Checkout, guarantee: Guarantee) -> None:
     checkout.must("down")
-    process = checkout.start("make", "up")
+    process = started(checkout)
     apply_under_way(checkout, process)
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()

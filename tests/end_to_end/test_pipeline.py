@@ -168,7 +168,9 @@ def test_a_second_clone_elsewhere_plans_to_no_changes(repository: Repository, ch
     """In another path, with another umask, time zone and language, and as another user where that can be tried."""
     place = Path(tempfile.mkdtemp(prefix="elsewhere "))  # pytest's folders are open to its user alone
     clone = place / "a second clone"
-    environment = {name: text for name, text in checkout.environment.items() if not name.startswith("LOCAL_AWS_")}
+    environment = {
+        name: text for name, text in checkout.environment.items() if not name.startswith(("LOCAL_AWS_", "TF_REATTACH_"))
+    }
     environment |= checkout.caller | {"TZ": "Asia/Kathmandu", "LC_ALL": "C", "HOME": str(place)}
     command = [".venv/bin/python", "-m", "scripts.plan", "--env", "staging", "--json"]
     try:

@@ -1,6 +1,7 @@
 """Terraform runs on a copy of the repository's Terraform code, so that nothing is left in the working tree."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -9,14 +10,23 @@ from tests.terraform.running import OpenTerraform, Terraform, copy_code, empty_a
 
 
 @pytest.fixture
-def terraform(tmp_path: Path) -> OpenTerraform:
-    """Opens Terraform in a directory of a fresh copy: `terraform("terraform/bootstrap", environment)`."""
+def terraform(tmp_path: Path) -> Iterator[OpenTerraform]:
+    """Opens Terraform in a directory of a fresh copy: `terraform("terraform/bootstrap", environment)`.
+
+    `attached`: until the test ends, its commands share provider processes.
+    """
     copy = copy_code(tmp_path / "checkout")
 
-    def open_directory(directory: str, environment: Mapping[str, str] | None = None) -> Terraform:
-        return Terraform(copy / directory, tmp_path / "data" / directory, environment or {})
+    def open_directory(
+        directory: str, environment: Mapping[str, str] | None = None, *, attached: bool = False
+    ) -> Terraform:
+        opened = Terraform(copy / directory, tmp_path / "data" / directory, environment or {})
+        if attached:
+            providers.enter_context(opened.attached())
+        return opened
 
-    return open_directory
+    with ExitStack() as providers:
+        yield open_directory
 
 
 @pytest.fixture

@@ -1,15 +1,15 @@
 """Terraform in one directory, and where this repository keeps its Terraform code."""
 
-import ctypes
+import fcntl
 import json
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from moto.server import ThreadedMotoServer
 
 from scripts.local_aws import moto_autoscaling, moto_backup, moto_billing, moto_cognito, moto_kms
 from scripts.terraform_cli import FEWER_COLLECTIONS, binary, plugin_dir
+from tests.terraform.processes import die_with_the_caller
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 ROOTS = ("terraform", "terraform/bootstrap")
@@ -32,6 +33,9 @@ MODULES = (
     "terraform/modules/vpc_endpoint",
 )
 REGION = "us-east-1"
+PROVIDER = REPOSITORY / ".build" / "tests" / "provider"
+# In the environment of the provider's processes, which belong to the tests and to nothing that is tested.
+PROVIDER_PROXY = "PROVIDER_PROXY"
 
 
 class Terraform:
@@ -72,43 +76,16 @@ class Terraform:
 
     @contextmanager
     def attached(self) -> Iterator[None]:
-        """One process of the provider for all commands meanwhile, after `init`: its start is most of a short command.
-
-        Only where the provider is configured in one way, or mocked: a process knows one configuration.
-        """
-        data_dir = Path(self.environment["TF_DATA_DIR"])
-        (program,) = data_dir.glob("providers/registry.terraform.io/hashicorp/aws/*/*/terraform-provider-aws_*")
-        process = subprocess.Popen(
-            [program, "-debug"],
-            env=self.environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            preexec_fn=_die_with_the_caller if sys.platform == "linux" else None,
-        )
-        try:
-            said = ""
-            for line in process.stdout or ():
-                said += line
-                if address := re.search(r"TF_REATTACH_PROVIDERS='(.+)'", line):
-                    self._provider = {"TF_REATTACH_PROVIDERS": address[1]}
-                    break
-            assert self._provider, f"the provider did not start:\n{said}"
-            yield
-        finally:
-            self._provider = {}
-            process.kill()
-            process.communicate()
+        """All commands meanwhile share provider processes and their schema: most of a short command's CPU time."""
+        with attached_provider(self.directory, self.environment) as self._provider:
+            try:
+                yield
+            finally:
+                self._provider = {}
 
     def show(self, plan_file: str | None = None) -> dict[str, Any]:
         shown: dict[str, Any] = json.loads(self.run("show", "-json", *([plan_file] if plan_file else [])).stdout)
         return shown
-
-
-def _die_with_the_caller() -> None:
-    """Between fork and exec: also where the tests are killed, nothing is left."""
-    pr_set_pdeathsig = 1
-    ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
 
 
 OpenTerraform = Callable[..., Terraform]
@@ -123,6 +100,55 @@ def copy_code(to: Path) -> Path:
         target.parent.mkdir(parents=True)
         shutil.copy(contract, target)
     return to
+
+
+@cache
+def provider_program() -> Path:
+    """The provider's executable, as `init` finds it for the lock file: in a mirror, or else from the registry."""
+    folder = PROVIDER / "program"
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        for name in ("versions.tf", ".terraform.lock.hcl"):
+            shutil.copy(REPOSITORY / "terraform" / name, folder)
+        Terraform(folder, folder / "data", {}).init("-backend=false")
+        (program,) = folder.glob("data/providers/registry.terraform.io/hashicorp/aws/*/*/terraform-provider-aws_*")
+    return program.resolve()
+
+
+@contextmanager
+def attached_provider(folder: Path, environment: Mapping[str, str]) -> Iterator[dict[str, str]]:
+    """Provider processes that work in `folder` and with `environment`, for many commands; see provider_proxy.py.
+
+    Gives what those commands must have in their environment.
+    """
+    schemas = PROVIDER / "schemas"
+    schemas.mkdir(parents=True, exist_ok=True)
+    log = (PROVIDER / "proxy.log").open("a")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.terraform.provider_proxy", provider_program(), folder, schemas],
+        cwd=REPOSITORY,
+        env={
+            **environment,
+            **FEWER_COLLECTIONS,  # but some: these processes go on
+            PROVIDER_PROXY: "1",
+            "GRPC_ENABLE_FORK_SUPPORT": "0",  # between fork and exec there is no gRPC
+        },
+        stdout=subprocess.PIPE,
+        stderr=log,
+        text=True,
+        preexec_fn=die_with_the_caller,
+    )
+    try:
+        assert process.stdout
+        address = process.stdout.readline().strip()
+        assert address, f"the provider did not start: see {log.name}"
+        # With so small a schema there is little to collect: it costs no more time, and takes a fourth of the memory.
+        yield {"TF_REATTACH_PROVIDERS": address, **FEWER_COLLECTIONS}
+    finally:
+        process.kill()
+        process.communicate()
+        log.close()
 
 
 def forget_checksums(root: Path) -> None:

@@ -82,7 +82,7 @@ def test_names_that_are_no_tables_of_the_stack_are_refused(terraform: OpenTerraf
 
 
 def _open(terraform: OpenTerraform, aws: dict[str, str], **variables: Any) -> Terraform:
-    stack = terraform("terraform", aws)
+    stack = terraform("terraform", aws, attached=True)
     drop_backend(stack.directory)
     _write_variables(stack, **variables)
     stack.init()

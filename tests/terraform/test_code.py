@@ -7,6 +7,7 @@ import pytest
 
 from tests.terraform.running import MODULES, REPOSITORY, ROOTS, OpenTerraform, keep_variables
 
+STACKS_TESTS = sorted((REPOSITORY / "terraform" / "tests").glob("*.tftest.hcl"))
 REFUSED = "tests/refused.tftest.hcl"  # of the stack: about its variables alone
 
 
@@ -16,20 +17,36 @@ def test_formatted(terraform: OpenTerraform) -> None:
 
 
 @pytest.mark.parametrize("directory", [*ROOTS, *MODULES])
-def test_valid_and_passes_its_own_tests(terraform: OpenTerraform, directory: str) -> None:
+def test_valid(terraform: OpenTerraform, directory: str) -> None:
     opened = terraform(directory)
     opened.init("-backend=false")
     with opened.attached():
         opened.run("validate")
-        files = [str(file.relative_to(opened.directory)) for file in opened.directory.glob("tests/*.tftest.hcl")]
-        opened.run("test", *(f"-filter={file}" for file in files if (directory, file) != ("terraform", REFUSED)))
+
+
+# A process for each file of the stack: within one, what all of its runs made is kept.
+@pytest.mark.parametrize(
+    ("directory", "pattern"),
+    [
+        *(("terraform", file.name) for file in STACKS_TESTS if file.name != Path(REFUSED).name),
+        *((directory, "*.tftest.hcl") for directory in (*ROOTS[1:], *MODULES)),
+    ],
+)
+def test_passes_its_own_tests(terraform: OpenTerraform, directory: str, pattern: str) -> None:
+    opened = terraform(directory)
+    opened.init("-backend=false")
+    files = [str(file.relative_to(opened.directory)) for file in opened.directory.glob(f"tests/{pattern}")]
+    assert files
+    with opened.attached():
+        opened.run("test", *(f"-filter={file}" for file in files))
 
 
 def test_the_stacks_variables_refuse_what_is_wrong(terraform: OpenTerraform) -> None:
     opened = terraform("terraform")
     keep_variables(opened.directory)
     opened.init("-backend=false")
-    answer = opened.run("test", f"-filter={REFUSED}")
+    with opened.attached():
+        answer = opened.run("test", f"-filter={REFUSED}")
     runs = (opened.directory / REFUSED).read_text().count('\nrun "')
     assert f"Success! {runs} passed, 0 failed." in answer.stdout
 

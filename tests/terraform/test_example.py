@@ -29,7 +29,7 @@ def test_explains_each(name: str) -> None:
 
 def test_stands_as_it_is_with_every_line_in_use(terraform: OpenTerraform, aws: dict[str, str]) -> None:
     """Each value, also those shown as a comment, is one that the module accepts, and equals its default."""
-    root = terraform("terraform", aws)
+    root = terraform("terraform", aws, attached=True)
     drop_backend(root.directory)
     in_use = re.sub(r"^# (?!#)", "", EXAMPLE.read_text(), flags=re.MULTILINE)
     in_use = re.sub(r"lambda_manifest += .*", 'lambda_manifest = "tests/fixtures/manifest.json"', in_use)

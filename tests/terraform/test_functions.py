@@ -142,8 +142,9 @@ def planned(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     with empty_aws() as environment:
         terraform = Terraform(root, root / ".terraform", environment)
         terraform.init()
-        terraform.run("plan", "-out=tfplan")
-        changes = terraform.show("tfplan")["resource_changes"]
+        with terraform.attached():
+            terraform.run("plan", "-out=tfplan")
+            changes = terraform.show("tfplan")["resource_changes"]
     return {change["address"]: change["change"]["after"] for change in changes if change["mode"] == "managed"}
 
 

@@ -126,7 +126,7 @@ def test_a_change_of_memory_moves_the_alias_and_leaves_the_table_alone(
 
 
 def _open(terraform: OpenTerraform, root: str, aws: dict[str, str], variables: dict[str, Any]) -> Any:
-    opened = terraform(root, aws)
+    opened = terraform(root, aws, attached=True)
     _write_variables(opened.directory, variables)
     backend = {"bucket": BUCKET, "key": f"{root}.tfstate", "region": REGION, "use_path_style": "true"}
     opened.init("-lockfile=readonly", *(f"-backend-config={name}={value}" for name, value in backend.items()))

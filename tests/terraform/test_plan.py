@@ -50,8 +50,9 @@ def _plan(root: Path) -> Plan:
     with empty_aws() as environment:
         terraform = Terraform(root, root / ".terraform", environment)
         terraform.init()
-        terraform.run("plan", "-out=tfplan")
-        return terraform.show("tfplan")
+        with terraform.attached():
+            terraform.run("plan", "-out=tfplan")
+            return terraform.show("tfplan")
 
 
 def test_the_stacks_alarms_can_go_off(stack: Plan) -> None:

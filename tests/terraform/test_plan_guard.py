@@ -137,13 +137,14 @@ def plans(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Plan]:
     with empty_aws() as environment:
         terraform = Terraform(root, root / ".terraform", environment)
         terraform.init()
-        made = _plan(terraform, changed=False)
-        terraform.run("apply", "tfplan")
-        _replicate(root / "terraform.tfstate", "replicated")
-        for name in ("adopted", "adopted-with-other-key"):
-            _make_table(environment, name)
-        shutil.copy(ROOT / "changed.tf", root)
-        changed = _plan(terraform, changed=True)
+        with terraform.attached():
+            made = _plan(terraform, changed=False)
+            terraform.run("apply", "tfplan")
+            _replicate(root / "terraform.tfstate", "replicated")
+            for name in ("adopted", "adopted-with-other-key"):
+                _make_table(environment, name)
+            shutil.copy(ROOT / "changed.tf", root)
+            changed = _plan(terraform, changed=True)
     return {"made": made, "changed": changed}
 
 

@@ -53,10 +53,11 @@ def code(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with empty_aws() as environment:
         terraform = Terraform(planned, planned / ".terraform", environment)
         terraform.init()
-        for name, variables in PLANS.items():
-            (planned / "test.auto.tfvars.json").write_text(json.dumps(variables))
-            terraform.run("plan", "-out=tfplan")
-            (copy / name).write_text(json.dumps(terraform.show("tfplan")))
+        with terraform.attached():
+            for name, variables in PLANS.items():
+                (planned / "test.auto.tfvars.json").write_text(json.dumps(variables))
+                terraform.run("plan", "-out=tfplan")
+                (copy / name).write_text(json.dumps(terraform.show("tfplan")))
     return copy
 
 
