@@ -8,6 +8,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
+from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -23,6 +24,8 @@ from tests.terraform.running import PROVIDER_PROXY, attached_provider, forget_ch
 
 # A hang is to be told from a machine that much else runs on: a `make up` there may take minutes.
 COMMAND_SECONDS = 600
+# What is waited for takes seconds, and each look at it takes time that it could use.
+POLL_SECONDS = 0.25
 # Of one HTTP call: more than the API's own 30. urllib3's default is 3.
 CALL_SECONDS = 60
 # Nothing here is a benchmark: other tests run on the same machine at the same time.
@@ -92,13 +95,7 @@ class Checkout(NamedTuple):
 
     def client(self, service: str) -> Any:
         """A stock boto3 client: only the endpoint is ours."""
-        return boto3.client(
-            service,
-            endpoint_url=f"http://127.0.0.1:{self.port}",
-            aws_access_key_id="local",
-            aws_secret_access_key="local",
-            region_name="us-east-1",
-        )
+        return _client(service, self.port)
 
     def call(self, method: str, path: str, body: Any = None, **headers: str) -> tuple[int, dict[str, str], Any]:
         """Plain HTTP to the API's address: status, headers, parsed body."""
@@ -168,13 +165,24 @@ class Checkout(NamedTuple):
         return found
 
 
+@cache
+def _client(service: str, port: int) -> Any:
+    return boto3.client(
+        service,
+        endpoint_url=f"http://127.0.0.1:{port}",
+        aws_access_key_id="local",
+        aws_secret_access_key="local",
+        region_name="us-east-1",
+    )
+
+
 def wait_for(condition: Callable[[], Any], what: str, seconds: float = 300) -> Any:
     deadline = time.monotonic() + seconds
     while True:
         if met := condition():
             return met
         assert time.monotonic() < deadline, f"{what} did not happen within {seconds} s"
-        time.sleep(0.05)
+        time.sleep(POLL_SECONDS)
 
 
 def make_checkout(folder: Path, *, provider_checked: bool = False) -> Checkout:

@@ -10,7 +10,7 @@ import psutil
 import pytest
 import urllib3
 
-from tests.end_to_end.checkout import COMMAND_SECONDS, Checkout, wait_for
+from tests.end_to_end.checkout import COMMAND_SECONDS, POLL_SECONDS, Checkout, wait_for
 
 OLD, NEW = "type-price-index", "type-price-2"
 MIGRATE = ("migrate-index", "ENV=local", "YES=1")
@@ -40,7 +40,7 @@ class Reader:
         return status, body
 
     def _read(self) -> None:
-        while not self._ended.wait(0.1):
+        while not self._ended.wait(POLL_SECONDS):
             answer = self._ask()
             self.answers += 1
             if answer != self.first:
