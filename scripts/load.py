@@ -4,12 +4,15 @@ Clients work at the same time, each sending its next request when it has the ans
 is read back at the end, through the API and from the tables, and removed.
 """
 
+import json
 import random
 import threading
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from importlib import import_module
 from typing import Annotated, Any
 
@@ -18,7 +21,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from rich.markup import escape
 from rich.table import Table
 
-from scripts import aws, stack
+from scripts import aws, execution_logs, stack
 from scripts.api_client import ApiClient
 from scripts.console import EXIT_FAILED, CommandError, Progress, ask, err, one_line, out, run, step
 from scripts.environment_memory import Growth, MemorySamples
@@ -46,11 +49,6 @@ class Run:
     left: str = ""  # why what was written could not be removed
 
     @property
-    def failed(self) -> int:
-        """Requests without an answer, or answered by an error of ours."""
-        return sum(count for status, count in self.calls.statuses.items() if status == 0 or status >= 500)
-
-    @property
     def bad(self) -> list[str]:
         return [*self.findings.bad, *self.problems, *self.calls.refused, *([self.left] if self.left else [])]
 
@@ -60,7 +58,7 @@ class Run:
             "clients": self.clients,
             "requests": sum(self.calls.statuses.values()),
             "statuses": {str(status): count for status, count in sorted(self.calls.statuses.items())},
-            "failed": self.failed,
+            "failed": self.calls.failed,
             "throttled": self.calls.statuses[429],
             **{f"p{percent}_milliseconds": round(percentile(taken, percent), 1) for percent in (50, 95, 99)},
             "checked": found.checked,
@@ -156,10 +154,20 @@ def _runs(declared: Mapping[str, Any], systems: Mapping[str, Any], mark: str, cl
     found = []
     for place, (name, told) in enumerate(systems.items()):
         if count := len(range(place, clients, len(systems))):
-            calls = Calls(ApiClient(api["url"], api["auth"], declared["region"], count + WORKERS))
+            client = ApiClient(api["url"], api["auth"], declared["region"], count + WORKERS)
+            calls = Calls(client, partial(_retries, told["log_group_name"], int(time.time() * 1000)))
             tables = {logical: table["name"] for logical, table in told["tables"].items()}
             model = import_module(f"scripts.load_models.{name}").Model(calls, tables, mark, count)
             found.append(Run(name, calls, model, count))
+    return found
+
+
+def _retries(log_group: str, since_milliseconds: int) -> int:
+    """How often a function has sent something to DynamoDB again, as its own log lines tell."""
+    found = 0
+    for event in execution_logs.events(log_group, since_milliseconds):
+        with suppress(ValueError, AttributeError):  # a line of Lambda's own, or somebody's text
+            found += int(json.loads(event["message"]).get("retries", 0))
     return found
 
 
@@ -193,7 +201,7 @@ def _work(runs: Sequence[Run], seconds: int, sample: Callable[[], None], progres
         while (left := ends - time.monotonic()) > 0:
             sample()
             sent = sum(sum(one.calls.statuses.copy().values()) for one in runs)
-            failed = sum(one.failed for one in runs)
+            failed = sum(one.calls.failed for one in runs)
             progress.update(f"{left:.0f} s left, {sent} requests, {failed} failed")
             stop.wait(min(left, SAMPLE_SECONDS))
         sample()

@@ -42,14 +42,23 @@ class UnansweredError(CommandError):
 
 
 class Calls:
-    """Sends requests and counts how they were answered. May be used by many threads at once."""
+    """Sends requests and counts how they were answered. May be used by many threads at once.
 
-    def __init__(self, api: ApiClient) -> None:
+    `retries` tells how often the function itself has sent something to DynamoDB again, meanwhile.
+    """
+
+    def __init__(self, api: ApiClient, retries: Callable[[], int] = lambda: 0) -> None:
         self._api = api
+        self.retries = retries
         self._lock = threading.Lock()
         self.milliseconds: list[float] = []
         self.statuses: Counter[int] = Counter()  # 0: no answer
         self.refused: list[str] = []  # what answers of 500 and above said
+
+    @property
+    def failed(self) -> int:
+        """Requests without an answer, or answered by an error that is not the caller's."""
+        return sum(count for status, count in self.statuses.items() if status == 0 or status >= 500)
 
     def send(
         self,

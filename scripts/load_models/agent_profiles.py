@@ -23,6 +23,9 @@ from scripts.load_models import (
     shared_by,
 )
 
+# Below 100 candidates a match is complete: profiles are spread over so many jobs.
+JOBS = 20
+
 
 class Model:
     """Acknowledged profiles by id, as they were answered; acknowledged messages by their text, which is unique."""
@@ -67,8 +70,7 @@ class Model:
 
     def _described(self, profile: str, chance: random.Random) -> dict[str, Any]:
         tags = [self._mark, *(f"{self._mark}-{number}" for number in chance.sample(range(6), 2))]
-        # below 100 candidates a match is complete: jobs are spread
-        job = f"{self._mark}-{chance.randrange(40)}"
+        job = f"{self._mark}-{chance.randrange(JOBS)}"
         return {"id": profile, "name": f"{chance.getrandbits(32)}", "job": job, "tags": tags}
 
     def _store(
@@ -127,7 +129,7 @@ class Model:
 
     def _check_matches(self, findings: Findings, found: Mapping[str, Mapping[str, Any]]) -> None:
         """The entries by which profiles are found: those that they have, and none that they had."""
-        for number in range(40):
+        for number in range(JOBS):
             job = f"{self._mark}-{number}"
             expected = {profile: told for profile, told in found.items() if told.get("job") == job}
             entries = partition(self._tables["match"], "entry", f"job#{job}")
@@ -184,7 +186,7 @@ class Model:
             table, key = where
             client.delete_item(TableName=table, Key={name: {"S": value} for name, value in key.items()})
 
-        names = [f"job#{self._mark}-{number}" for number in range(40)]
+        names = [f"job#{self._mark}-{number}" for number in range(JOBS)]
         names += [f"tag#{self._mark}", *(f"tag#{self._mark}-{number}" for number in range(6))]
         at_once(delete, ((self._tables["profiles"], {"id": profile}) for profile in self._stored))
         for name in names:
