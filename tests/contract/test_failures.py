@@ -1,4 +1,4 @@
-"""The agent registry when DynamoDB throttles, fails or loses answers."""
+"""The agent registry when DynamoDB throttles, fails or is silent; faults at each call of all systems: tests/faults."""
 
 import json
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ import pytest
 
 from tests.contract.engines import Engine
 from tests.contract.registry import NAMES, Registry, registration
-from tests.unit.fake_service import CUT, LOSE, SILENT, FakeService, cancelled, fails, limited, served
+from tests.unit.fake_service import CUT, LOSE, SILENT, FakeService, fails, limited, served
 
 THROTTLED = fails("ThrottlingException")
 ROUTES = (
@@ -64,41 +64,3 @@ def test_a_refusal_is_our_error_and_tells_the_caller_nothing(
     assert "arn:" not in answer.text
     line = json.loads(capsys.readouterr().out)
     assert (line["level"], code in line["error"]) == ("ERROR", True)
-
-
-def test_a_registration_whose_answer_was_lost_is_made_once(registry: Registry, service: FakeService) -> None:
-    done: list[str] = []
-
-    def serve(operation: str, request: Any) -> tuple[int, Any]:
-        if operation == "TransactWriteItems":
-            if request["ClientRequestToken"] not in done:
-                done.append(request["ClientRequestToken"])
-            return 200, {}
-        return 200, {}
-
-    service.serve = serve
-    service.plan = [(200, {}), LOSE, cancelled("TransactionConflict", "None")]
-    answer = registry.register("a", "x")
-    assert (answer.status, answer.body["version"]) == (201, 1)
-    assert len(done) == 1
-    assert service.operations == ["GetItem"] + ["TransactWriteItems"] * 3
-
-
-def test_a_renewal_whose_answer_was_lost_is_made_once(registry: Registry, service: FakeService) -> None:
-    stored: dict[str, Any] = {}
-
-    def serve(operation: str, request: Any) -> tuple[int, Any]:
-        if operation == "GetItem":
-            return 200, {"Item": dict(stored)} if stored else {}
-        if stored and request["ExpressionAttributeValues"].get(":0", {"N": "0"}) != stored["version"]:
-            return fails("ConditionalCheckFailedException", Item=stored)
-        stored.clear()
-        stored.update(request["Item"])
-        return 200, {}
-
-    service.serve = serve
-    assert registry.register("a").body["version"] == 1
-    service.plan = [(200, {"Item": dict(stored)}), LOSE]
-    answer = registry.register("a")
-    assert (answer.status, answer.body["version"]) == (200, 2)
-    assert stored["version"] == {"N": "2"}

@@ -305,7 +305,7 @@ def _garbage(call: Call) -> None:
 
 
 def _gateway(call: Call) -> None:
-    call.send(b"HTTP/1.1 502 Bad Gateway\r\ncontent-length: 19\r\n\r\n<html>what?</html>\n")
+    call.answer(502, b'{"message": "Bad Gateway"}')
 
 
 def _failing_after(call: Call) -> None:

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import random
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -22,6 +23,8 @@ from scripts import dynamodb_local, migrate
 from scripts.console import CommandError
 from scripts.item_digest import digest
 from scripts.migration.tables import PROFILES
+from tests.faults.conftest import SEED as FAULT_SEED
+from tests.faults.dynamodb_proxy import FAULTS, WAITED_FOR, Call, Fault, proxied
 from tests.glue.deployed import BUCKET, KEY, Deployed
 from tests.glue.migrating import ENV, PUTS, Place, write
 
@@ -38,6 +41,7 @@ PLUMBER = {
     "extra": {"big": 12345678901234567890, "deep": [1, 2.50, None, True, {"x": "\u2603"}]},
 }
 NAMELESS = {"name": "Somebody", "averagePrice": 1e2, "location": "Paris, France"}
+FAULT_SHARE = 0.2
 OLD, NEW = "2020-01-01T00:00:00Z", "2023-01-01T00:00:00Z"
 
 
@@ -238,6 +242,30 @@ def test_what_others_store_meanwhile_stays(place: Place, tmp_path: Path) -> None
     # and of the entries that profiles are found by, none is of what was there before
     jobs = {(item["id"]["S"], item["job"]["S"]) for item in place.items(place.match)}
     assert jobs == {(one, "baker" if one in stored else "smith") for one in names}
+
+
+def test_a_migration_gets_through_faults_of_every_kind(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, guarantee: Any
+) -> None:
+    count, choice = 300, random.Random(FAULT_SEED)
+    source = write(
+        tmp_path / "json_storage",
+        all=[{"id": str(number), "name": "File", "job": "smith", "averagePrice": number} for number in range(count)],
+    )
+
+    def plan(call: Call) -> Fault | None:
+        kinds = [fault for fault in FAULTS if fault.fits(call.operation) and fault.name not in WAITED_FOR]
+        return choice.choice(kinds) if choice.random() < FAULT_SHARE else None
+
+    with proxied(os.environ.get("AWS_ENDPOINT_URL_DYNAMODB") or os.environ["AWS_ENDPOINT_URL"]) as proxy:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", proxy.url)
+        proxy.plan = plan
+        proof = place.migrate(source)["proof"]
+    assert proof["equal"], f"seed {FAULT_SEED}"
+    assert len(place.items(place.profiles)) == count
+    assert len(place.items(place.match)) == 2 * count  # by job, and by price
+    assert proxy.injected
+    guarantee("migration", faults_injected=len(proxy.injected), lost=count - proof["table"]["records"])
 
 
 def test_killed_between_entries_and_profiles_nothing_is_shown_that_is_not_there(

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from decimal import Decimal
 from email.utils import formatdate
 from typing import Any
 from zlib import crc32
@@ -263,6 +264,15 @@ def test_a_put_whose_answer_was_lost_is_no_conflict(service: FakeService, troubl
     DynamoDB(client(service)).write(changes)
     assert stored.writes == 1
     assert len(service.requests) == 3
+
+
+def test_an_item_is_known_again_in_whatever_form_sets_and_numbers_come_back(service: FakeService) -> None:
+    found = {"id": {"S": "a"}, "words": {"SS": ["b", "a"]}, "sizes": {"NS": ["2.5", "10", "9"]}, "price": {"N": "20.0"}}
+    service.serve = lambda *_: fails("ConditionalCheckFailedException", Item=found)
+    service.plan = [LOSE]
+    database = DynamoDB(client(service))
+    item = {"id": "a", "words": {"a", "b"}, "sizes": {9, 10, Decimal("2.5")}, "price": 20}
+    database.write([database.table("t", {"id": "S"}).put(item, expect={"id": None})])
 
 
 def test_a_delete_whose_answer_was_lost_is_no_conflict(service: FakeService) -> None:
