@@ -54,7 +54,7 @@ run "outputs_have_the_shape_that_the_commands_read" {
   command = apply
 
   assert {
-    condition     = output.api == { id = "abc123", url = "https://abc123.execute-api.eu-north-1.amazonaws.com", auth = "iam" }
+    condition     = jsonencode(output.api) == jsonencode({ auth = "iam", id = "abc123", jwt = null, url = "https://abc123.execute-api.eu-north-1.amazonaws.com" })
     error_message = "api: ${jsonencode(output.api)}"
   }
 
@@ -82,7 +82,7 @@ run "outputs_have_the_shape_that_the_commands_read" {
   }
 
   assert {
-    condition     = toset(keys(output.verification)) == toset(["api", "budgets", "region", "systems"]) && toset(keys(output.verification.systems.agent_registry)) == toset(["alias_name", "code_sha256", "function_name", "function_version", "log_group_name", "persistence", "tables"])
+    condition     = toset(keys(output.verification)) == toset(["api", "budgets", "region", "systems", "token_claims", "user_pool"]) && toset(keys(output.verification.systems.agent_registry)) == toset(["alias_name", "code_sha256", "function_name", "function_version", "log_group_name", "persistence", "tables"])
     error_message = "verification: ${join(", ", keys(output.verification.systems.agent_registry))}"
   }
 
