@@ -19,6 +19,7 @@ _BY_USE = {
     "aws_lambda_function": "function invocations",
     "aws_apigatewayv2_api": "API calls",
     "aws_cloudwatch_log_group": "logs",
+    "aws_cognito_user_pool": "active callers of the user pool",
 }
 
 Resource = tuple[str, Mapping[str, Any]]  # type, values
