@@ -256,7 +256,7 @@ variable "agent_sessions" {
 
   validation {
     condition     = var.agent_sessions.reply.backend != "http" || can(regex(var.environment == "local" ? "^https?://[^/?#@ ]+(/[^ #]*)?$" : "^https://[^/?#@ ]+(/[^ #]*)?$", var.agent_sessions.reply.url))
-    error_message = "agent_sessions.reply.url is \"${coalesce(var.agent_sessions.reply.url, "null")}\": with backend http give an https URL (http only in environment local); messages and key would travel in the clear otherwise."
+    error_message = "agent_sessions.reply.url: with backend http give an https URL (http only in environment local) without user and password, which would stand in state and logs; messages and key would travel in the clear otherwise."
   }
 
   validation {

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from tests.end_to_end.checkout import Checkout, stopped_at_the_end
+from tests.end_to_end.checkout import SECRETS, Checkout, stopped_at_the_end
 from tests.terraform.running import attached_provider
 
 pytest_plugins = ["tests.recording_guarantees"]
@@ -75,7 +75,7 @@ def _brought_up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Chec
     folder = tmp_path_factory.mktemp("running_stack")
     # Brought up as by everybody; what comes afterwards takes less time with the provider attached.
     with stopped_at_the_end(folder, provider_checked=True, attached=False) as made:
-        output = made.must("up")
+        output = made.must("up", **SECRETS)
         with attached_provider(folder / "terraform", made.environment | made.caller) as provider:
             yield made._replace(provider=provider), output
         # Whatever the tests did, a function that was denied something lacks it, or does what it should not.

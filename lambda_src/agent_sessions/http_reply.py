@@ -33,8 +33,9 @@ class HttpBackend:
             raise RuntimeError("API_SERVER_URL is no address; it looks like https://agent.example.com/reply")
         try:
             self._connection = BoundedConnection(url, MAXIMUM_ANSWER_BYTES)
-        except ValueError as error:
-            raise RuntimeError(f"API_SERVER_URL: {error}") from None
+        except ValueError:
+            # its text holds the address, and that may hold a password
+            raise RuntimeError("API_SERVER_URL must be https://host:port/path, without user and password") from None
         if not self._connection.secure and self._connection.host not in _LOOPBACK:
             raise RuntimeError("API_SERVER_URL must begin with https://: the key and the messages would go unencrypted")
         self._seconds = float(environment.get("API_SERVER_TIMEOUT_SECONDS") or DEFAULT_SECONDS)

@@ -33,9 +33,15 @@ ROUNDS = 2
 STRIDE = 31
 OF_EACH_FORM = FACTOR
 # By whether it is memory, and whether records have owners
-EXAMPLES = {True: {True: 60, False: 15}, False: {True: 6, False: 2}}
-# Who calls stands in a token or, for a system that knows such headers, is stated by a trusted service
-WAYS = [*((system, False) for system in SYSTEMS), ("agent_sessions", True)]
+EXAMPLES = {True: {True: 40, False: 12}, False: {True: 4, False: 2}}
+# Who calls stands in a token or, for a system that knows such headers, is stated by a trusted service. The other is of
+# another tenant, or another user of the same.
+WAYS = [
+    *((system, False, "acme-2") for system in SYSTEMS),
+    ("agent_sessions", True, "acme-2"),
+    ("agent_sessions", False, "acme"),
+    ("agent_sessions", True, "acme"),
+]
 
 
 class Probing:
@@ -163,13 +169,12 @@ def probing(engine: Engine, system: str, me: Person, other: Person) -> Iterator[
         yield Probing(World(here), World(alone), system, me, other)
 
 
-@pytest.mark.parametrize(("system", "trusted"), WAYS)
+@pytest.mark.parametrize(("system", "trusted", "tenant"), WAYS)
 def test_everything_known_of_another_in_every_place_of_every_route(
-    engine: Engine, system: str, trusted: bool, guarantee: Any
+    engine: Engine, system: str, trusted: bool, tenant: str, guarantee: Any
 ) -> None:
-    me, other = Person("acme", "user-1", trusted), Person("acme-2", "user-2", trusted)
-    # what removes comes last, so that the others are called while there is something
-    routes = sorted((one for one in operations() if one.system == system), key=lambda one: one.method == "DELETE")
+    me, other = Person("acme", "user-1", trusted), Person(tenant, "user-2", trusted)
+    routes = _last_removing(system)
     for together in [[one] for one in routes] if engine.url is None else [routes]:
         with probing(engine, system, me, other) as play:
             for operation in together:
@@ -180,6 +185,11 @@ def test_everything_known_of_another_in_every_place_of_every_route(
             for operation in together:
                 answer = play.own(play.other, operation)
                 assert answer["statusCode"] < 300, f"{operation.name}: {answer}"
+
+
+def _last_removing(system: str) -> list[Operation]:
+    """A system's routes, so that all are called while there is something."""
+    return sorted((one for one in operations() if one.system == system), key=lambda one: one.method == "DELETE")
 
 
 def _put_everywhere(play: Probing, operation: Operation, stride: int) -> None:
@@ -233,6 +243,22 @@ LOOKALIKES = [
 ]
 
 
+@pytest.mark.parametrize("system", OWNED)
+def test_every_look_alike_sees_its_own_only(engine: Engine, system: str, guarantee: Any) -> None:
+    name = "aB1#\u00e9"
+    for number, like in enumerate(LOOKALIKES):
+        if engine.url is not None and number % 9:
+            continue
+        pairs = [(Person("t", name), Person("t", like(name))), (Person(name, "u"), Person(like(name), "u"))]
+        for one, two in pairs if system == "agent_sessions" else pairs[:1]:
+            for me, other in ((one, two), (two, one)):
+                if _are_two(system, me, other):
+                    with probing(engine, system, me, other) as play:
+                        for operation in _last_removing(system):
+                            play.ask(operation, {})
+                        play.end(guarantee)
+
+
 @st.composite
 def people(draw: st.DrawFn, system: str) -> tuple[Person, Person]:
     """Two that are easily taken for one another."""
@@ -271,6 +297,8 @@ def _play(engine: Engine, system: str, data: st.DataObject, guarantee: Any) -> N
                 for place in chosen
             }
             play.ask(operation, replaced, data.draw(st.sampled_from(KINDS)))
+        for operation in _last_removing(system):
+            play.ask(operation, {})
         play.end(guarantee)
 
 

@@ -32,6 +32,16 @@ CALL_SECONDS = 60
 BUDGETS = "budgets = { cold_start_milliseconds = 10000, query_milliseconds = 5000 }"
 
 
+# What whoever calls a command may have in the environment, and nothing may keep
+SECRETS = {
+    "AWS_SECRET_ACCESS_KEY": "secret-canary-of-the-access-key",
+    "AWS_SESSION_TOKEN": "secret-canary-of-the-session",
+    "API_TOKEN": "secret-canary-of-a-token",
+    "API_SERVER_KEY": "secret-canary-of-the-reply-service",
+    "TF_TOKEN_app_terraform_io": "secret-canary-of-a-registry",
+}
+
+
 class Ended(NamedTuple):
     exit_code: int
     stdout: str

@@ -244,6 +244,13 @@ def test_addresses_that_are_refused_at_the_start(url: str) -> None:
         backend(url, "http://127.0.0.1:1")
 
 
+def test_a_password_in_an_address_is_not_repeated() -> None:
+    with pytest.raises(RuntimeError) as refused:
+        backend("https://user:canary@a.example/", "http://127.0.0.1:1")
+    assert "canary" not in str(refused.value)
+    assert refused.value.__suppress_context__
+
+
 @pytest.mark.parametrize(
     "url", ["https://a.example/reply", "http://localhost:80/", "http://[::1]:8080/", "http://127.0.0.1"]
 )
