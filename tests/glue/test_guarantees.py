@@ -30,13 +30,13 @@ instead = "Some have it."
 """
 SAFE = """
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 @pytest.mark.parametrize("count", [3, 4])
 def test_counts(count, guarantee):
     guarantee("safe", probes=count, lost=0)
     guarantee("safe", probes=1)
-@settings(max_examples=20, database=None)
+@settings(max_examples=20, database=None, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.integers())
 def test_by_examples(guarantee, number):
     guarantee("safe", examples=1)
@@ -68,7 +68,9 @@ class Project:
     def run(self, *arguments: str) -> int:
         """The exit code of pytest."""
         command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--import-mode=importlib"]
-        environment = {**os.environ, "PYTHONPATH": str(paths.ROOT)}
+        # Of all plugins that are installed, most of the time would be theirs.
+        alone = {"PYTHONPATH": str(paths.ROOT), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+        environment = {**os.environ, **alone}
         ended = subprocess.run([*command, *arguments], cwd=self.folder, env=environment, capture_output=True, text=True)
         print(ended.stdout, ended.stderr)
         return ended.returncode
@@ -95,7 +97,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
 
 
 def test_figures_sum_up_over_calls_cases_and_workers(project: Project) -> None:
-    assert project.run("--numprocesses", "2") == 0
+    assert project.run("-p", "xdist.plugin", "--numprocesses", "2") == 0
     page, told, code = project.page()
     counts, examples = told["safe"]["tests"]
     assert counts["figures"] == {"probes": 3 + 1 + 4 + 1, "lost": 0}
