@@ -36,6 +36,7 @@ _TAGGING = {
     "kms:CreateKey": "kms:TagResource",
     "backup:CreateBackupVault": "backup:TagResource",
     "backup:CreateBackupPlan": "backup:TagResource",
+    "cognito-idp:CreateUserPool": "cognito-idp:TagResource",
 }
 
 Context = dict[str, list[str]]
@@ -155,7 +156,7 @@ def _rest(service: str, method: str, path: str, query: str, body: bytes) -> tupl
 def _tags(parameters: Mapping[str, Any]) -> dict[str, str]:
     """Tags of a call, in each of the shapes that services give them."""
     found: dict[str, str] = {}
-    for name in ("Tags", "tags", "BackupVaultTags", "BackupPlanTags"):
+    for name in ("Tags", "tags", "BackupVaultTags", "BackupPlanTags", "UserPoolTags"):
         stated = parameters.get(name)
         if isinstance(stated, Mapping):
             found |= {str(key): str(value) for key, value in stated.items()}
@@ -328,6 +329,19 @@ def _backup(call: Call) -> Iterator[Need]:
         yield "iam:PassRole", role, {"iam:passedtoservice": ["backup.amazonaws.com"]}
 
 
+def _cognito(call: Call) -> Iterator[Need]:
+    """All that is in a pool is the pool's; a pool that is yet to be made, and a domain by its name, are everything."""
+    from moto.cognitoidp.models import cognitoidp_backends
+
+    pool_id = call.text("UserPoolId") or call.text("ResourceArn").rpartition("/")[2]
+    if not pool_id:
+        yield call.operation, "*", {}
+        return
+    pool = cognitoidp_backends[ACCOUNT_ID][call.region].user_pools.get(pool_id)
+    tags = (pool.extended_config.get("UserPoolTags") or {}) if pool else {}
+    yield call.operation, call.arn("cognito-idp", f"userpool/{pool_id}"), _has_tags(tags)
+
+
 def _scaling(call: Call) -> Iterator[Need]:
     if call.operation.startswith("Describe"):
         yield call.operation, "*", {}
@@ -359,6 +373,7 @@ _BY_SERVICE: dict[str, Callable[[Call], Iterator[Need]]] = {
     "apigateway": _apigateway,
     "application-autoscaling": _scaling,
     "backup": _backup,
+    "cognito-idp": _cognito,
     "ec2": _ec2,
     "events": _events,
     "iam": _iam,

@@ -51,6 +51,18 @@ POLICY = {
             "Resource": f"arn:aws:kms:{REGION}:{ACCOUNT}:key/*",
             "Condition": {"StringEquals": {"aws:ResourceTag/Project": "ours"}},
         },
+        {
+            "Effect": "Allow",
+            "Action": ["cognito-idp:CreateUserPool", "cognito-idp:TagResource"],
+            "Resource": "*",
+            "Condition": {"StringEquals": {"aws:RequestTag/Project": "ours"}},
+        },
+        {
+            "Effect": "Allow",
+            "Action": "cognito-idp:AdminCreateUser",
+            "Resource": f"arn:aws:cognito-idp:{REGION}:{ACCOUNT}:userpool/*",
+            "Condition": {"StringEquals": {"aws:ResourceTag/Project": "ours"}},
+        },
     ],
 }
 
@@ -165,6 +177,20 @@ def test_a_key_is_known_by_its_tags(aws: Aws, session: Any) -> None:
     ours, theirs = (aws.client("kms").create_key(Tags=each)["KeyMetadata"]["KeyId"] for each in (tags, []))
     assert refused(session("kms").describe_key, KeyId=ours) == ""
     assert refused(session("kms").describe_key, KeyId=theirs) == "AccessDeniedException"
+
+
+def test_a_user_pool_is_known_by_its_tags(aws: Aws, session: Any) -> None:
+    pools = session("cognito-idp")
+    assert refused(pools.create_user_pool, PoolName="a") == "AccessDeniedException"
+    assert refused(pools.create_user_pool, PoolName="a", UserPoolTags={"Project": "theirs"}) == "AccessDeniedException"
+    assert refused(pools.create_user_pool, PoolName="a", UserPoolTags={"Project": "ours"}) == ""
+    ours, theirs = (
+        aws.client("cognito-idp").create_user_pool(PoolName="b", UserPoolTags=tags)["UserPool"]["Id"]
+        for tags in ({"Project": "ours"}, {})
+    )
+    assert refused(pools.admin_create_user, UserPoolId=ours, Username="ann") == ""
+    assert refused(pools.admin_create_user, UserPoolId=theirs, Username="ann") == "AccessDeniedException"
+    assert refused(pools.admin_delete_user, UserPoolId=ours, Username="ann") == "AccessDeniedException"
 
 
 def test_credentials_without_their_token_are_nobodys(aws: Aws, role: str) -> None:
