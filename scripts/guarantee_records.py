@@ -10,6 +10,7 @@ import hashlib
 import json
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -74,7 +75,11 @@ def tests_by_promise() -> dict[str, list[str]]:
 
 
 def records() -> list[Record]:
-    return [Record(**json.loads(file.read_text())) for file in sorted(RECORDS.glob("*.json"))]
+    found = []
+    for file in sorted(RECORDS.glob("*.json")):
+        with suppress(FileNotFoundError):  # another process forgets what is stale
+            found.append(Record(**json.loads(file.read_text())))
+    return found
 
 
 def forget(stale: Iterable[Record]) -> None:
