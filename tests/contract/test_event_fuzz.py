@@ -37,6 +37,7 @@ ODD: list[Any] = [
     {"idempotency-key": "\ud800"}, {"x-tenant-id": "\ud800", "x-user-id": "ü"}, {"authorization": "Bearer x" * 5000},
     "2.0", "1.0", "GET", "PATCH", "get", "$default", "ANY /{proxy+}", "/{proxy+}", "/", "//", "/../..",
 ]  # fmt: skip
+ODD_TEXTS = st.sampled_from([one for one in ODD if isinstance(one, str)])
 GARBAGE = st.recursive(
     st.sampled_from(ODD) | TEXTS | st.integers() | st.floats(allow_nan=False, allow_infinity=False),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3),
@@ -110,7 +111,9 @@ def damaged(draw: st.DrawFn, application: Application) -> Any:
         holder, name = draw(st.sampled_from(list(_parts(event))))
         change = draw(st.sampled_from(["put", "put", "put", "remove", "add"]))
         if change == "put" and (name in holder if isinstance(holder, dict) else name < len(holder)):
-            holder[name] = draw(GARBAGE)
+            # a text for a text, mostly: what is of another kind is turned away at once
+            is_text = isinstance(holder[name], str) and draw(st.integers(0, 3)) > 0
+            holder[name] = draw(ODD_TEXTS | TEXTS if is_text else GARBAGE)
         elif change == "remove" and isinstance(holder, dict):
             holder.pop(name, None)
         elif isinstance(holder, dict):
