@@ -45,6 +45,37 @@ def look(examined: Examined) -> Iterator[Finding]:
                 fixes.apply(environment),
             )
     yield from _reach(stated["url"])
+    if stated.get("jwt"):
+        yield from _issuer(stated["jwt"]["issuer"])
+
+
+def _issuer(issuer: str) -> Iterator[Finding]:
+    """Whether the tokens' issuer publishes its keys where API Gateway looks for them; Cognito's are AWS's matter."""
+    if (urlsplit(issuer).hostname or "").startswith("cognito-idp."):
+        return
+    address = f"{issuer.rstrip('/')}/.well-known/openid-configuration"
+    try:
+        keys = json.loads(_got(json.loads(_got(address))["jwks_uri"]))["keys"]
+        evidence = "" if keys else "no keys"
+    except (urllib3.exceptions.HTTPError, ValueError, LookupError, TypeError) as error:
+        evidence = f"{type(error).__name__}: {error}"
+    if evidence:
+        yield finding(
+            "issuer-unreachable",
+            issuer,
+            f"{issuer} does not publish the keys of its tokens where OpenID Connect has them",
+            "the issuer is down, or api_jwt names another address than its tokens do in iss: callers get 401, whatever "
+            "their token is",
+            f"curl -sSv {address}",
+            evidence=evidence,
+        )
+
+
+def _got(address: str) -> bytes:
+    answer = urllib3.request("GET", address, timeout=_TIMEOUT, retries=False)
+    if answer.status != 200:
+        raise ValueError(f"{address} answered {answer.status}")
+    return answer.data
 
 
 def _reach(url: str) -> Iterator[Finding]:

@@ -57,6 +57,7 @@ CODES: Mapping[str, tuple[str, str]] = MappingProxyType(
         "route-missing": (ERROR, "a route of the contract has no way to its function"),
         "api-may-not-invoke": (ERROR, "API Gateway may not call the function"),
         "api-unreachable": (ERROR, "the API does not answer from here"),
+        "issuer-unreachable": (ERROR, "the issuer of callers' tokens does not publish its keys"),
         # permissions
         "role-missing": (ERROR, "a function's role is not there"),
         "role-not-assumable": (ERROR, "Lambda may not take on the function's role"),

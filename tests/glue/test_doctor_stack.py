@@ -18,6 +18,7 @@ from tests.glue.diagnosed import (
     described,
 )
 from tests.local_aws.conftest import REGION, zip_of
+from tests.oidc_issuer import issuing
 
 
 def test_a_table_is_gone(stack: Diagnosed) -> None:
@@ -241,6 +242,16 @@ def test_the_api_does_not_answer(stack: Diagnosed, monkeypatch: pytest.MonkeyPat
         port = taken.getsockname()[1]
     monkeypatch.setattr("scripts.diagnosis.api.reachable_url", lambda _url: f"http://127.0.0.1:{port}")
     assert stack.only("api-unreachable").fix == f"curl -sSv http://127.0.0.1:{port}/"
+
+
+def test_the_issuer_of_tokens_is_down(stack: Diagnosed) -> None:
+    with issuing() as issuer:
+        state = stack.state()
+        state["outputs"]["verification"]["value"]["api"]["jwt"] = {"issuer": issuer.url, "audiences": ["agents"]}
+        stack.apply(state)
+        assert "issuer-unreachable" not in stack.found()
+        issuer.answers = False
+        assert stack.only("issuer-unreachable").fix == f"curl -sSv {issuer.url}/.well-known/openid-configuration"
 
 
 def test_the_role_is_gone(stack: Diagnosed) -> None:
