@@ -52,7 +52,7 @@ def test_the_one_in_the_environment_is_used(monkeypatch: pytest.MonkeyPatch) -> 
     with api_tokens.signed_in(ASKING) as found:
         assert found
         assert (found.tenant, found.user, found.text) == ("acme", "ann", token(sub="ann"))
-        assert ApiClient("https://api.example.com", "jwt", REGION, found).token is found
+        assert ApiClient("https://api.example.com", "jwt", REGION, token=found).token is found
 
 
 def test_a_command_prints_one(monkeypatch: pytest.MonkeyPatch) -> None:
