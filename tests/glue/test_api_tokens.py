@@ -127,7 +127,7 @@ def test_a_user_is_there_for_as_long_as_its_token_is_needed(embedded_aws: Aws, p
         assert found
         (name,) = users(embedded_aws, pool)
         groups = embedded_aws.client("cognito-idp").admin_list_groups_for_user(UserPoolId=pool["id"], Username=name)
-        assert [group["GroupName"] for group in groups["Groups"]] == pool["groups"]
+        assert sorted(group["GroupName"] for group in groups["Groups"]) == pool["groups"]
         assert found.user == found.claims["sub"]
     assert users(embedded_aws, pool) == []
     with pytest.raises(KeyboardInterrupt), api_tokens.signed_in(ASKING | {"user_pool": pool}):
