@@ -1,6 +1,7 @@
 """What tests find about promises is kept by the fixture `guarantee`, and told on one page."""
 
 import os
+import re
 import subprocess
 import sys
 import textwrap
@@ -191,3 +192,23 @@ def test_every_promise_has_a_test_and_every_test_names_its_promise() -> None:
     assert set(guarantee_records.promises(declared)) == set(tests)
     assert all(told.keys() == {"promise"} for told in map(declared.get, tests) if told)
     assert all(told.keys() == {"what", "instead"} for told in declared[guarantee_records.NOT_GUARANTEED])
+
+
+def test_the_page_tells_of_every_promise_with_its_tests_and_of_nothing_else() -> None:
+    """Only a run gives figures; what stands on the page besides is as the code says, or `make guarantees` is due."""
+    declared, tests = guarantee_records.declaration(), guarantee_records.tests_by_promise()
+    page = guarantees.PAGE.read_text()
+    promised, _, not_guaranteed = page.partition("## What is not guaranteed")
+    sections = dict(section.split("\n", 1) for section in promised.split("\n## ")[1:])
+    assert list(sections) == list(guarantee_records.promises(declared))
+    for name, text in guarantee_records.promises(declared).items():
+        assert text in sections[name]
+        rows = re.findall(r"^\| \[.*?\]\(\.\./(.*?)\)<br>(.*?) \|", sections[name], flags=re.MULTILINE)
+        assert rows == [(file, shown(test)) for file, _, test in (one.partition("::") for one in tests[name])]
+    for told in declared[guarantee_records.NOT_GUARANTEED]:
+        assert f"- **{told['what']}**: no. {told['instead']}" in not_guaranteed
+    assert re.search(r"\d+ tests? on \d{4}-\d\d-\d\d \d\d:\d\d UTC, commit [0-9a-f]{12}.*Python \d.*moto \d", page)
+
+
+def shown(test: str) -> str:
+    return test.removeprefix("test_").replace("_", " ")
