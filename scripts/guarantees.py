@@ -1,6 +1,6 @@
 """Writes the page of the guarantees from what their tests recorded: `python -m scripts.guarantees`.
 
-Exit code 1 when a promise is not held: a test of it failed, or none of its tests ran.
+Exit code 1 when a promise is not held: a test of it failed, or not all of its tests ran.
 """
 
 import importlib.metadata
@@ -23,7 +23,7 @@ from scripts.guarantee_records import NOT_GUARANTEED, PASSED, SKIPPED, Record
 
 PAGE = paths.ROOT / "docs" / "guarantees.md"
 # What can be told of a promise, worst first
-BROKEN, NOT_TRIED, UNTOLD, HELD = "broken", "no test ran", "skipped", "held"
+BROKEN, NOT_TRIED, UNTOLD, HELD = "broken", "not all its tests ran", "skipped", "held"
 
 
 def main(
@@ -63,9 +63,12 @@ def _promise(name: str, text: str, tests: Sequence[str], records: Sequence[Recor
     """A promise with a row for each test, and its state. A record of a test that is no more counts nothing."""
     rows = [_test(name, test, [record for record in records if record.test == test]) for test in tests]
     outcomes = {outcome for row in rows for outcome in row["outcomes"]}
-    state = BROKEN if outcomes - {PASSED, SKIPPED} else HELD
-    if state == HELD and PASSED not in outcomes:
-        state = UNTOLD if SKIPPED in outcomes else NOT_TRIED
+    if outcomes - {PASSED, SKIPPED}:
+        state = BROKEN
+    elif not rows or not all(row["cases"] for row in rows):
+        state = NOT_TRIED
+    else:
+        state = HELD if PASSED in outcomes else UNTOLD
     return {"id": name, "text": text, "state": state, "tests": rows}
 
 

@@ -107,7 +107,7 @@ def test_figures_sum_up_over_calls_cases_and_workers(project: Project) -> None:
     assert "| [test_safe.py](../tests/test_safe.py)<br>counts | 2 | passed | lost: 0<br>probes: 9 |" in page
     assert "**Luck**: no. Some have it." in page
     assert "an engine 1.0" in page
-    assert (told["fast"]["state"], code) == ("no test ran", 1)
+    assert (told["fast"]["state"], code) == ("not all its tests ran", 1)
 
 
 def test_a_later_run_replaces_what_the_same_test_said_and_nothing_else(project: Project) -> None:
@@ -126,6 +126,7 @@ def test_what_was_renamed_or_has_other_cases_does_not_linger(project: Project) -
     counts, renamed = project.page()[1]["safe"]["tests"]
     assert counts["figures"]["probes"] == 3 + 1 + 5 + 1
     assert (renamed["test"], renamed["outcomes"]) == ("tests/test_safe.py::test_by_chance", {})
+    assert project.page()[1]["safe"]["state"] == "not all its tests ran"
     (project.folder / "tests" / "test_safe.py").unlink()
     assert project.page()[1]["safe"]["tests"] == []
 
