@@ -41,7 +41,9 @@ class Recorder:
         for item in items:
             if _uses(item):
                 item.add_marker(FIXTURE)
-        if config.getoption("lf", default=False) or any("::" in argument for argument in config.args):
+        if config.option.collectonly or config.getoption("lf", default=False):
+            return
+        if any("::" in argument for argument in config.args):
             return  # files are not read whole
         files, nodes = {item.nodeid.partition("::")[0] for item in items}, {item.nodeid for item in items}
         guarantee_records.forget(

@@ -122,6 +122,8 @@ def test_a_later_run_replaces_what_the_same_test_said_and_nothing_else(project: 
 def test_what_was_renamed_or_has_other_cases_does_not_linger(project: Project) -> None:
     project.run()
     project.write("tests/test_safe.py", SAFE.replace("[3, 4]", "[3, 5]").replace("test_by_examples", "test_by_chance"))
+    project.run("--collect-only")
+    assert len(guarantee_records.records()) == 3
     project.run("-k", "counts")
     counts, renamed = project.page()[1]["safe"]["tests"]
     assert counts["figures"]["probes"] == 3 + 1 + 5 + 1
