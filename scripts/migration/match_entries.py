@@ -15,8 +15,8 @@ class MatchEntries:
     def __init__(self, profiles: str, match: str) -> None:
         # all that `storing` asks of a table
         self.profiles: Any = Writing(profiles, {"id": "S"})
-        self.match: Any = Writing(match, {"entry": "S", "position": "S"})
         self.match_key = {"entry": "S", "position": "S"}
+        self.match: Any = Writing(match, self.match_key)
 
     def of(self, item: Item | None) -> list[Change]:
         """Puts of what belongs to a profile's item; older applications wrote items without entries."""
