@@ -5,15 +5,23 @@ sources would deploy two different archives. Compression here is integer arithme
 one block of Huffman codes made for it (RFC 1951, 3.2.7). It packs about as small as zlib, and the same everywhere.
 """
 
+import marshal
+import os
 import struct
+import subprocess
+import sys
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cache
 from itertools import groupby
+from typing import Self
 
 _WINDOW = 32768
 _MINIMUM_MATCH, _MAXIMUM_MATCH = 3, 258
-_LONGEST_CHAIN = 128  # candidates tried for a match: more is slower and hardly smaller
-_GOOD_MATCH = 64  # a match this long is taken without looking for a better one
+# Bytes alike, and how many candidates are tried for a match: more is slower and hardly smaller
+_SEARCHES = ((6, 48), (_MINIMUM_MATCH, 16))
+_GOOD_MATCH = 16  # a match this long is taken without looking for a better one
 
 _END_OF_BLOCK, _LITERALS, _DISTANCES = 256, 286, 30
 # The order in which a block tells the widths of its width codes
@@ -23,6 +31,28 @@ _DOS_EPOCH_DATE = 0x21  # 1980-01-01, the earliest date that a zip can hold
 _UNIX, _VERSION, _DEFLATED = 3, 20, 8
 _UTF8_NAMES = 0x800
 _REGULAR_FILE_0644 = 0o100644 << 16
+
+
+class Archivers:
+    """Makes archives beside the caller's work, in processes of their own: Python computes in one thread at a time."""
+
+    def __init__(self) -> None:
+        self._threads = ThreadPoolExecutor(os.cpu_count())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._threads.shutdown(cancel_futures=True)
+
+    def start(self, files: Mapping[str, bytes]) -> Future[bytes]:
+        return self._threads.submit(_archive_elsewhere, files)
+
+
+def _archive_elsewhere(files: Mapping[str, bytes]) -> bytes:
+    # Neither forked, since the caller may have threads, nor by multiprocessing, which would load the caller's program.
+    command = [sys.executable, "-I", "-S", __file__]
+    return subprocess.run(command, input=marshal.dumps(dict(files)), capture_output=True, check=True).stdout
 
 
 def archive(files: Mapping[str, bytes]) -> bytes:
@@ -53,9 +83,9 @@ def archive(files: Mapping[str, bytes]) -> bytes:
 
 def deflate(data: bytes) -> bytes:
     """`data` as one DEFLATE block with codes of its own."""
-    symbols = [*_symbols(data), (_END_OF_BLOCK, 0, 0)]
+    symbols = [*_symbols(data), (_END_OF_BLOCK, 0)]
     literals, distances = [0] * _LITERALS, [0] * _DISTANCES
-    for symbol, _, distance in symbols:
+    for symbol, distance in symbols:
         literals[_length_symbol(symbol)[0] if symbol > _END_OF_BLOCK else symbol] += 1
         if distance:
             distances[_distance_symbol(distance)[0]] += 1
@@ -64,7 +94,7 @@ def deflate(data: bytes) -> bytes:
     written = _Bits()
     written.add(0b101, 3)  # last block, codes of its own
     _write_widths(written, literal_widths, distance_widths)
-    for symbol, _, distance in symbols:
+    for symbol, distance in symbols:
         if symbol <= _END_OF_BLOCK:
             written.add(*literal_codes[symbol])
             continue
@@ -72,54 +102,72 @@ def deflate(data: bytes) -> bytes:
             (_length_symbol(symbol), literal_codes),
             (_distance_symbol(distance), distance_codes),
         ):
-            written.add(*codes[code])
-            written.add(extra, extra_width)
+            value, width = codes[code]
+            written.add(value | extra << width, width + extra_width)
     return written.bytes()
 
 
-def _symbols(data: bytes) -> Iterator[tuple[int, int, int]]:
-    """Literals as (byte, 1, 0), matches as (256 + length, length, distance)."""
+def _symbols(data: bytes) -> Iterator[tuple[int, int]]:
+    """Literals as (byte, 0), matches as (256 + length, distance)."""
+    longest_match = _longest_matches(data)
     position, size = 0, len(data)
-    seen: dict[bytes, list[int]] = {}
-
-    def remember(at: int) -> None:
-        if at + _MINIMUM_MATCH <= size:
-            seen.setdefault(data[at : at + _MINIMUM_MATCH], []).append(at)
-
-    length, distance = _longest_match(data, 0, seen)
+    length, distance = longest_match(0)
     while position < size:
-        remember(position)
-        next_length, next_distance = 0, 0
-        if length < _GOOD_MATCH:
-            next_length, next_distance = _longest_match(data, position + 1, seen)
+        next_length, next_distance = longest_match(position + 1) if length < _GOOD_MATCH else (0, 0)
         if length < _MINIMUM_MATCH or next_length > length:
-            yield data[position], 1, 0
+            yield data[position], 0
             position += 1
             length, distance = next_length, next_distance
-            continue
-        yield _END_OF_BLOCK + length, length, distance
-        for skipped in range(position + 1, position + length):
-            remember(skipped)
-        position += length
-        length, distance = _longest_match(data, position, seen)
+        else:
+            yield _END_OF_BLOCK + length, distance
+            position += length
+            length, distance = longest_match(position)
 
 
-def _longest_match(data: bytes, at: int, seen: dict[bytes, list[int]]) -> tuple[int, int]:
-    best, best_distance = 0, 0
-    limit = min(_MAXIMUM_MATCH, len(data) - at)
-    for start in reversed(seen.get(data[at : at + _MINIMUM_MATCH], ())[-_LONGEST_CHAIN:]):
-        if at - start > _WINDOW:
-            break
-        if best and (best >= limit or data[start + best] != data[at + best]):
-            continue
-        length = _MINIMUM_MATCH
-        while length < limit and data[start + length] == data[at + length]:
-            length += 1
-        if length > best:
-            best, best_distance = length, at - start
-            if best == limit:
-                break
-    return best, best_distance
+def _longest_matches(data: bytes) -> Callable[[int], tuple[int, int]]:
+    """What tells of a position how long a match it begins, and how far back: (0, 0) for none.
+
+    Most of a build's time is spent here. Those that are alike for longer are looked at first: they are few.
+    """
+    size = len(data)
+    searches = [(alike, candidates, _last_alike(data, alike)) for alike, candidates in _SEARCHES]
+
+    def longest_match(at: int) -> tuple[int, int]:
+        limit = min(_MAXIMUM_MATCH, size - at)
+        for alike, candidates, last_alike in searches:
+            if limit < alike:
+                continue
+            best, best_start, start = 0, 0, at
+            for _ in range(candidates):
+                start = last_alike[start]
+                if start < 0 or at - start > _WINDOW:
+                    break
+                # Only a longer one counts; its last byte tells most of the others.
+                if best and (
+                    data[start + best] != data[at + best] or data[start : start + best] != data[at : at + best]
+                ):
+                    continue
+                best, best_start = max(best + 1, alike), start
+                while best < limit and data[start + best] == data[at + best]:
+                    best += 1
+                if best == limit:
+                    break
+            if best:
+                return best, at - best_start
+        return 0, 0
+
+    return longest_match
+
+
+def _last_alike(data: bytes, width: int) -> list[int]:
+    """Of each position the last one before it that begins with the same bytes; -1 for none."""
+    last: dict[bytes, int] = {}
+    found = []
+    for at in range(len(data)):
+        begin = data[at : at + width]
+        found.append(last.get(begin, -1))
+        last[begin] = at
+    return found
 
 
 class _Bits:
@@ -131,13 +179,13 @@ class _Bits:
     def add(self, value: int, width: int) -> None:
         self._buffer |= value << self._held
         self._held += width
-        while self._held >= 8:
-            self._out.append(self._buffer & 0xFF)
-            self._buffer >>= 8
-            self._held -= 8
+        if self._held >= 32:
+            self._out += (self._buffer & 0xFFFFFFFF).to_bytes(4, "little")
+            self._buffer >>= 32
+            self._held -= 32
 
     def bytes(self) -> bytes:
-        return bytes(self._out + (bytes([self._buffer]) if self._held else b""))
+        return bytes(self._out + self._buffer.to_bytes((self._held + 7) // 8, "little"))
 
 
 def _reversed(code: int, width: int) -> int:
@@ -145,6 +193,7 @@ def _reversed(code: int, width: int) -> int:
     return int(f"{code:0{width}b}"[::-1], 2)
 
 
+@cache
 def _length_symbol(symbol: int) -> tuple[int, int, int]:
     """The code of a match's length (given as 256 + length), its extra bits and their number."""
     value = symbol - _END_OF_BLOCK - _MINIMUM_MATCH
@@ -156,6 +205,7 @@ def _length_symbol(symbol: int) -> tuple[int, int, int]:
     return 257 + 4 * extra_width + (value >> extra_width), value & ((1 << extra_width) - 1), extra_width
 
 
+@cache
 def _distance_symbol(distance: int) -> tuple[int, int, int]:
     value = distance - 1
     if value < 4:
@@ -235,3 +285,7 @@ def _run_lengths(widths: list[int]) -> Iterator[tuple[int, int, int]]:
             yield symbol, run - least, extra_width
             left -= run
         yield from [(width, 0, 0)] * left
+
+
+if __name__ == "__main__":
+    sys.stdout.buffer.write(archive(marshal.load(sys.stdin.buffer)))  # noqa: S302  what _archive_elsewhere wrote

@@ -5,6 +5,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / ".build"
 LAMBDA_SOURCE = ROOT / "lambda_src"
+FUNCTION_ENTRY = LAMBDA_SOURCE / "function.py"
 LAMBDA_BUILD = BUILD / "lambdas"
 TERRAFORM_ROOT = ROOT / "terraform"
 BOOTSTRAP_ROOT = TERRAFORM_ROOT / "bootstrap"

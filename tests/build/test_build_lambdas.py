@@ -46,7 +46,7 @@ def build_elsewhere(root: Path, *, umask: int, timezone: str, seed: str, mtime: 
     )
     environment = {**os.environ, "TZ": timezone, "PYTHONHASHSEED": seed, "LC_ALL": "C"}
     subprocess.run([sys.executable, "-c", program], cwd=paths.ROOT, env=environment, check=True)
-    return {file.name: file.read_bytes() for file in target.iterdir()}
+    return {file.name: file.read_bytes() for file in target.iterdir() if not file.name.startswith(".")}
 
 
 def test_path_umask_time_zone_file_order_and_hash_seed_make_no_difference(tmp_path: Path) -> None:
@@ -198,3 +198,20 @@ def test_third_party_packages_are_locked_wheels_for_the_architecture(
     requirements.write_text(intel)
     with pytest.raises(CommandError, match="alpha: its packages can't be installed"):
         build_lambdas.build(source, target, "arm64")
+
+
+def test_what_was_altered_or_taken_away_beside_unchanged_sources_is_built_again(tmp_path: Path) -> None:
+    source, target = write_sources(tmp_path / "sources", list(FILES)), tmp_path / "out"
+    build_lambdas.build(source, target)
+    made = {file.name: file.read_bytes() for file in target.iterdir()}
+    assert build_lambdas.is_built(source, target)
+    assert not build_lambdas.is_built(source, target, "x86_64")
+    for name in ("alpha.zip", "alpha.cdx.json", "manifest.json"):
+        for damage in (lambda file: file.write_bytes(b"damaged"), Path.unlink):
+            damage(target / name)
+            assert not build_lambdas.is_built(source, target)
+            build_lambdas.build(source, target)
+            assert {file.name: file.read_bytes() for file in target.iterdir()} == made
+    (target / "gone.zip").write_bytes(b"of a function that is no more")
+    build_lambdas.build(source, target)
+    assert {file.name: file.read_bytes() for file in target.iterdir()} == made

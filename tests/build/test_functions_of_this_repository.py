@@ -10,7 +10,7 @@ import pytest
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
-from scripts import build_lambdas, paths
+from scripts import build_lambdas, function_contents, paths
 from tests.recording_guarantees import Guarantee
 
 
@@ -51,7 +51,7 @@ def test_every_byte_of_a_zip_is_on_its_bill(built: Built, guarantee: Guarantee) 
         with zipfile.ZipFile(built.folder / entry["zip"]) as archive:
             assert digests(files) == {name: sha256(archive.read(name)) for name in archive.namelist()}
             # the modules, as they are bundled in one file
-            parts = archive.read(build_lambdas.MODULES_FILE).split(b"\0")
+            parts = archive.read(function_contents.MODULES_FILE).split(b"\0")
         bundled = {path.decode(): sha256(source) for path, _, source in (part.partition(b"\n") for part in parts)}
         (holding,) = [file for file in files if "components" in file]
         assert digests(holding["components"]) == bundled
@@ -64,7 +64,7 @@ def test_a_bill_tells_the_runtime_the_licences_and_what_depends_on_what(built: B
         bill = built.bill(system)
         parts = bill["components"]
         assert [(part["name"], part["version"]) for part in parts if part["type"] == "platform"] == [
-            ("python", build_lambdas.RUNTIME_PYTHON)
+            ("python", function_contents.RUNTIME_PYTHON)
         ]
         assert [part for part in parts if part["type"] == "library"] == [], "no third-party package"
         references = [
