@@ -6,7 +6,6 @@ are left in `.build/<env>/cost.json`.
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 import typer
@@ -22,11 +21,9 @@ from scripts import (
     durations,
     environments,
     expected_use,
-    paths,
+    planned_stack,
     price_list,
     rendering,
-    stack,
-    terraform_cli,
     volumes,
 )
 from scripts.applied_state import Instance
@@ -34,8 +31,6 @@ from scripts.console import CommandError, out, run, step
 from scripts.cost_model import Cost, Use
 from scripts.environments import Environment
 from scripts.expected_use import RouteUse
-from scripts.local_aws import control
-from scripts.local_aws.settings import ACCOUNT_ID
 from scripts.price_list import Prices
 
 DEFAULT_SINCE = "7d"
@@ -44,7 +39,6 @@ _NOT_COUNTED = (
     "Not counted: free tier, discounts, taxes, data transfer, keeping logs, Lambda's init phases, and what is used "
     "outside this stack."
 )
-_ASSUMED_BUCKET = "cost-estimate"
 _CENT = 0.005
 _SHOWN = {
     "reads": "reads",
@@ -122,7 +116,7 @@ def _applied(environment: Environment) -> tuple[Instance, ...]:
 def _expected(environment: Environment, instances: Sequence[Instance], prices: Prices) -> Report:
     expected = volumes.of(environment.volumes)
     with expected_use.embedded_aws() as running:
-        instances = instances or _planned(environment, running)
+        instances = instances or planned_stack.of_empty_account(environment, running)
         with step("call the functions as expected, and count what that takes") as progress:
             use, routes = expected_use.of_stack(instances, expected, prices, running, environment.region, progress)
     file = environments.shown(environment.file)
@@ -145,29 +139,6 @@ def _expected(environment: Environment, instances: Sequence[Instance], prices: P
 def _example(routes: Mapping[str, Mapping[str, RouteUse]]) -> str:
     system = next(iter(routes))
     return f'[volumes.{system}] "{volumes.routes(system)[0]}" = 250_000.'
-
-
-def _planned(environment: Environment, running: control.Running) -> tuple[Instance, ...]:
-    """What an apply to an empty account would make. That account is the embedded AWS, so that no other is needed."""
-    own = environment._replace(account_id="", profile="", embedded=True, github=None)
-    settings = environments.process_environment(own, control.client_environment(running, region=environment.region)) | {
-        "AWS_REGION": environment.region,
-        "AWS_DEFAULT_REGION": environment.region,
-    }
-    with stack.exclusive(environment.name):
-        stack.build()
-        directory = environment.build_dir / "cost"
-        files = environments.render(own, ACCOUNT_ID, _ASSUMED_BUCKET, directory=directory)
-        expected_use.client("s3", running, price_list.FALLBACK).create_bucket(Bucket=_ASSUMED_BUCKET)
-        terraform = terraform_cli.Terraform(paths.TERRAFORM_ROOT, directory / "terraform", settings)
-        plan_file = directory / "cost.tfplan"
-        with step("terraform plan, for an empty account") as progress:
-            try:
-                terraform.initialise(files["backend"])
-                terraform.plan_to(plan_file, files["variables"], progress)
-                return applied_state.of_plan(terraform.show(plan_file))
-            finally:
-                Path(plan_file).unlink(missing_ok=True)
 
 
 def _facts(report: Report, prices: Prices) -> dict[str, Any]:

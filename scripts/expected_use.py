@@ -5,43 +5,28 @@ asked. So the figures follow the code and the tables' indexes as they are, whate
 """
 
 import contextlib
-import importlib
-import io
-import json
 import math
-import os
 import socket
-import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from types import MappingProxyType, SimpleNamespace
 from typing import Any, NamedTuple
-from unittest import mock
-from urllib.parse import parse_qsl
 
 import boto3
 
-from scripts import capacity_modes, capacity_units, consumption, cost_model, paths, volumes
+from scripts import capacity_modes, capacity_units, consumption, cost_model, volumes
 from scripts.applied_state import Instance
 from scripts.capacity_units import Index
-from scripts.console import EXIT_FAILED, CommandError, Progress, one_line
+from scripts.console import EXIT_FAILED, CommandError, Progress
 from scripts.cost_model import FunctionUse, Place, TableUse, Use
+from scripts.function_caller import Caller, Units
 from scripts.local_aws import control
 from scripts.local_aws.control import Running
 from scripts.price_list import Prices
 from scripts.volumes import Volumes
-from scripts.workloads import Answer
 
 _HOURS_PER_DAY = 24
 _SECONDS_PER_HOUR = 3600
-_READS = ("GetItem", "BatchGetItem", "Query", "Scan")
-# START, END and REPORT, each with CloudWatch's 26 bytes; the function's own line is measured.
-_LOG_FRAME_BYTES = 350
-_CALL_MILLISECONDS = 30_000
-
-# Units by table, index ("" for the table itself) and kind: read or write
-Units = dict[tuple[str, str, str], float]
 
 
 class RouteUse(NamedTuple):
@@ -75,7 +60,7 @@ def of_stack(
     functions = {cost_model.system_of(one): one for one in instances if one.type == "aws_lambda_function"}
     dynamodb = client("dynamodb", running, region)
     for table in tables:
-        dynamodb.create_table(**_definition(table.attributes))
+        dynamodb.create_table(**table_definition(table.attributes))
     measured = {}
     for system, function in functions.items():
         if system in expected.systems:
@@ -124,7 +109,12 @@ def routes_of(
     system: str, function: Instance, expected: Volumes, running: Running, region: str, tables: Sequence[Instance]
 ) -> dict[str, RouteUse]:
     """By route of one system."""
-    caller = _Caller(system, function, running, region)
+    stated = environment_of(function)
+    keys = {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local"}
+    connection = {"AWS_REGION": region, "AWS_ENDPOINT_URL": running.endpoint_url, **keys}
+    hint = f"Its settings in [volumes.{system}] ask for what its contract does not allow."
+    caller = Caller(system, stated, connection, hint)
+    dynamodb = client("dynamodb", running, region)
     settings = expected.systems[system].settings
     making = set(volumes.workload(system).STORED.values())
     units: dict[str, Units] = {}
@@ -132,7 +122,7 @@ def routes_of(
     growth: dict[str, list[tuple[float, dict[tuple[str, str], float]]]] = {}
     for sample in volumes.workload(system).samples(caller.send, settings):
         route = sample.route
-        before = _stored_bytes(caller, tables) if route in making else {}
+        before = _stored_bytes(dynamodb, tables) if route in making else {}
         caller.begin()
         answer = sample.call()
         log_bytes[route] = log_bytes.get(route, 0.0) + sample.share * caller.log_bytes
@@ -140,7 +130,7 @@ def routes_of(
         for place, amount in caller.units.items():
             taken[place] = taken.get(place, 0.0) + sample.share * amount
         if route in making and answer.status == _made(system):
-            after = _stored_bytes(caller, tables)
+            after = _stored_bytes(dynamodb, tables)
             grown = {place: after[place] - before[place] for place in after}
             growth.setdefault(route, []).append((sample.share, grown))
     return {route: RouteUse(units[route], log_bytes[route], _mean(growth.get(route, []))) for route in units}
@@ -155,99 +145,6 @@ def _mean(growth: Sequence[tuple[float, Mapping[tuple[str, str], float]]]) -> di
 
 def _made(system: str) -> int:
     return 200 if system == "agent_sessions" else 201
-
-
-class _Caller:
-    """A system's function in this process, and what its calls to DynamoDB took."""
-
-    def __init__(self, system: str, function: Instance, running: Running, region: str) -> None:
-        self._system = system
-        self.units: Units = {}
-        self.log_bytes = 0
-        stated = (function.attributes.get("environment") or [{}])[0].get("variables") or {}
-        # Replies by HTTP would call somebody; what they cost is not AWS's.
-        environment = {
-            **{name: value for name, value in stated.items() if value is not None},
-            "REPLY_BACKEND": "echo",
-            "AWS_REGION": region,
-            "AWS_ACCESS_KEY_ID": "local",
-            "AWS_SECRET_ACCESS_KEY": "local",
-            "AWS_ENDPOINT_URL": running.endpoint_url,
-            "AWS_LAMBDA_FUNCTION_NAME": system,
-        }
-        self.dynamodb = client("dynamodb", running, region)
-        if str(paths.LAMBDA_SOURCE) not in sys.path:
-            sys.path.append(str(paths.LAMBDA_SOURCE))
-        # The module makes a handler of the process's environment, as it is imported.
-        with mock.patch.dict(os.environ, {**environment, "PERSISTENCE": "memory"}):
-            handler = importlib.import_module(f"{system}.handler")
-        self._app = handler.build(environment)
-        if service := getattr(self._app._database, "_client", None):  # there is none where persistence is memory
-            self._count(service)
-
-    def begin(self) -> None:
-        """Counts from here."""
-        self.units.clear()
-        self.log_bytes = 0
-
-    def _count(self, service: Any) -> None:
-        original = service.call
-
-        def call(operation: str, payload: Mapping[str, Any]) -> Any:
-            answer = original(operation, {**payload, "ReturnConsumedCapacity": "INDEXES"})
-            kind = "read" if operation in _READS else "write"
-            consumed = answer.get("ConsumedCapacity") or []
-            for table in [consumed] if isinstance(consumed, dict) else consumed:
-                self._add(table["TableName"], "", kind, table["Table"]["CapacityUnits"])
-                for index, part in table.get("GlobalSecondaryIndexes", {}).items():
-                    self._add(table["TableName"], index, kind, part["CapacityUnits"])
-                for part in table.get("LocalSecondaryIndexes", {}).values():
-                    self._add(table["TableName"], "", kind, part["CapacityUnits"])
-            return answer
-
-        service.call = call
-
-    def _add(self, table: str, index: str, kind: str, units: float) -> None:
-        place = (table, index, kind)
-        self.units[place] = self.units.get(place, 0.0) + units
-
-    def send(
-        self, method: str, path: str, body: Any = None, headers: Mapping[str, str] = MappingProxyType({})
-    ) -> Answer:
-        context = SimpleNamespace(
-            aws_request_id="cost", get_remaining_time_in_millis=lambda: _CALL_MILLISECONDS, client_context=None
-        )
-        printed = io.StringIO()
-        with contextlib.redirect_stdout(printed):
-            result = self._app(_event(method, path, body, headers), context)
-        self.log_bytes += len(printed.getvalue().encode()) + _LOG_FRAME_BYTES
-        answered = json.loads(result["body"]) if result["body"] else None
-        if not 200 <= result["statusCode"] < 300:
-            raise CommandError(
-                f"{self._system} answered {method} {path} with {result['statusCode']}: "
-                f"{one_line(str(result['body']))[:300]}",
-                f"Its settings in [volumes.{self._system}] ask for what its contract does not allow.",
-            )
-        return Answer(result["statusCode"], answered)
-
-
-def _event(method: str, path: str, body: Any, headers: Mapping[str, str]) -> dict[str, Any]:
-    """As an HTTP API hands a request on."""
-    place, _, query = path.partition("?")
-    event: dict[str, Any] = {
-        "version": "2.0",
-        "routeKey": "$default",
-        "rawPath": place,
-        "rawQueryString": query,
-        "headers": {"content-type": "application/json", **headers} if body is not None else dict(headers),
-        "requestContext": {"stage": "$default", "http": {"method": method, "path": place}},
-        "isBase64Encoded": False,
-    }
-    if query:
-        event["queryStringParameters"] = dict(parse_qsl(query))
-    if body is not None:
-        event["body"] = json.dumps(body)
-    return event
 
 
 class Scaling(NamedTuple):
@@ -340,16 +237,16 @@ def _table_use(
     )
 
 
-def _stored_bytes(caller: _Caller, tables: Sequence[Instance]) -> dict[tuple[str, str], float]:
+def _stored_bytes(dynamodb: Any, tables: Sequence[Instance]) -> dict[tuple[str, str], float]:
     """What the items of each table take, and their entries in each global index."""
     found: dict[tuple[str, str], float] = {}
     for table in tables:
-        definition = _definition(table.attributes)
+        definition = table_definition(table.attributes)
         keys = [key["AttributeName"] for key in definition["KeySchema"]]
         indexes = [Index.described(index, keys) for index in definition.get("GlobalSecondaryIndexes", [])]
         local = [Index.described(index, keys) for index in definition.get("LocalSecondaryIndexes", [])]
         found |= {(definition["TableName"], place): 0.0 for place in ("", *(index.name for index in indexes))}
-        pages = caller.dynamodb.get_paginator("scan").paginate(TableName=definition["TableName"])
+        pages = dynamodb.get_paginator("scan").paginate(TableName=definition["TableName"])
         for item in (item for page in pages for item in page["Items"]):
             held = [("", item), *((index.name, index.entry(item)) for index in indexes)]
             for place, entry in [*held, *(("", index.entry(item)) for index in local)]:
@@ -359,7 +256,13 @@ def _stored_bytes(caller: _Caller, tables: Sequence[Instance]) -> dict[tuple[str
     return found
 
 
-def _definition(stated: Mapping[str, Any]) -> dict[str, Any]:
+def environment_of(function: Instance) -> dict[str, str]:
+    """The variables that a function is given; those that only an apply knows are left out."""
+    stated = (function.attributes.get("environment") or [{}])[0].get("variables") or {}
+    return {name: value for name, value in stated.items() if value is not None}
+
+
+def table_definition(stated: Mapping[str, Any]) -> dict[str, Any]:
     """CreateTable's request for a table as Terraform states it, on demand whatever it is."""
 
     def schema(one: Mapping[str, Any], hash_key: str | None = None) -> list[dict[str, str]]:

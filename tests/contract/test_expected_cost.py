@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from scripts import cost_model, expected_use, price_list, volumes
-from scripts.applied_state import Instance
 from scripts.console import Progress
 from scripts.local_aws.control import Running
 from tests.contract import engines
 from tests.contract.application import Application
+from tests.contract.declared_instances import function_of, tables_of
 from tests.contract.engines import Engine
 from tests.contract.systems import SYSTEMS
 
@@ -187,32 +187,3 @@ def recorded(application: Application, workload: Callable[..., Calls]) -> tuple[
         reads, writes = reads + usage.read_units, writes + usage.write_units
         counts[route] += 1
     return reads, writes, counts
-
-
-def function_of(application: Application, system: str) -> Instance:
-    stated = {"function_name": system, "environment": [{"variables": application.environment}]}
-    return Instance(f"module.{system}_function[0]", "aws_lambda_function", stated)
-
-
-def tables_of(application: Application, system: str) -> Iterator[Instance]:
-    """As Terraform would state those that the application uses."""
-    for name in application.environment.values():
-        try:
-            described = application.engine.boto3.describe_table(TableName=name)["Table"]
-        except application.engine.boto3.exceptions.ClientError:
-            continue
-        keys = [key["AttributeName"] for key in described["KeySchema"]]
-        indexes = [
-            {
-                "name": index["IndexName"],
-                **dict(zip(("hash_key", "range_key"), (k["AttributeName"] for k in index["KeySchema"]), strict=False)),
-                "projection_type": index["Projection"]["ProjectionType"],
-            }
-            for index in described.get("GlobalSecondaryIndexes", [])
-        ]
-        attributes = [
-            {"name": one["AttributeName"], "type": one["AttributeType"]} for one in described["AttributeDefinitions"]
-        ]
-        stated = {"name": name, "billing_mode": "PAY_PER_REQUEST", "attribute": attributes}
-        stated |= dict(zip(("hash_key", "range_key"), keys, strict=False))
-        yield Instance(f"module.{system}_table[0]", "aws_dynamodb_table", {**stated, "global_secondary_index": indexes})
