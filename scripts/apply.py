@@ -36,7 +36,7 @@ def main(
             file.unlink(missing_ok=True)
         else:
             opened, applied = _apply_fresh(env, allow, yes=yes, say=not json_output)
-        api = opened.terraform.outputs().get("api")
+        api = stack.outputs(opened).get("api")
         url = api["url"] if api else None
     if json_output:
         out.print_json(data={"environment": env, **applied, "api_url": url})
@@ -167,10 +167,10 @@ def _apply(opened: Stack, commit: str | None, digest: str | None) -> None:
 @contextmanager
 def _noting_versions(opened: Stack, commit: str | None, digest: str | None) -> Iterator[None]:
     """Leaves which functions the apply moved, also when it fails on its way: `make rollback` moves those back."""
-    before = deployed_code.live_versions(opened.terraform.outputs())
+    before = deployed_code.live_versions(stack.outputs(opened))
 
     def note() -> None:
-        after = deployed_code.live_versions(opened.terraform.outputs())
+        after = deployed_code.live_versions(stack.outputs(opened))
         moved = {
             system: {"from": before.get(system), "to": version}
             for system, version in after.items()

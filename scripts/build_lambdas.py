@@ -92,7 +92,7 @@ def is_built(
 
 def _stamp(source: Path, target: Path, architecture: str) -> bytes:
     inputs = [file for file in source.rglob("*") if file.suffix == ".py" or file.name == "requirements.txt"]
-    results = [file for file in target.iterdir() if file.name != _STAMP and file.is_file()]
+    results = [file for file in target.iterdir() if file.suffix in (".zip", ".json")]
     digest = hashlib.sha256(_builder() + architecture.encode())
     for folder, files in ((source, inputs), (target, results)):
         for file in sorted(files):

@@ -14,7 +14,7 @@ from scripts import aws, paths
 from scripts.rollback_marks import Marks
 
 
-def replaced(outputs: dict[str, Any], built: Mapping[str, Any], marks: Marks) -> dict[str, Path]:
+def replaced(outputs: Mapping[str, Any], built: Mapping[str, Any], marks: Marks) -> dict[str, Path]:
     """Functions whose code is not what Terraform deployed, with the zip to put back; not one that is updated anyway.
 
     `built`: the manifest's functions. Callers of a system that is rolled back get older code; that is known.
@@ -42,7 +42,7 @@ def replaced(outputs: dict[str, Any], built: Mapping[str, Any], marks: Marks) ->
     return found
 
 
-def live_versions(outputs: dict[str, Any]) -> dict[str, str]:
+def live_versions(outputs: Mapping[str, Any]) -> dict[str, str]:
     """The version that each system's alias points to now; systems without a function there are left out."""
     functions = aws.client("lambda")
     found = {}

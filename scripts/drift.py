@@ -180,7 +180,7 @@ def main(
         stack.build()
         opened = stack.open_stack(env)
         stack.initialise(opened)
-        outputs = opened.terraform.outputs()
+        outputs = stack.outputs(opened)
         if "verification" not in outputs:
             raise CommandError(f"environment {env!r} is not applied yet.", f"Run `make apply ENV={env}` first.")
         drift = _find(opened, outputs)

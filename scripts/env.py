@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -47,8 +48,7 @@ def main(
     if output and not force:
         _require_ours(output)
     opened = stack.open_stack(env)
-    stack.initialise(opened)
-    outputs = opened.terraform.outputs()
+    outputs = stack.outputs(opened)
     _require_applied(env, outputs)
     if system:
         stack.require_system(opened, outputs["systems"], system)
@@ -64,7 +64,7 @@ def main(
         sys.stdout.write(text)
 
 
-def describe(environment: Environment, outputs: dict[str, Any], system: str = "") -> list[Part]:
+def describe(environment: Environment, outputs: Mapping[str, Any], system: str = "") -> list[Part]:
     """What the application of `system` is told, or with "" what all are: where, its own variables, others' tables."""
     systems = outputs["systems"]
     own = {name: systems[name] for name in sorted(systems) if system in ("", name)}
@@ -82,7 +82,7 @@ def describe(environment: Environment, outputs: dict[str, Any], system: str = ""
     return parts
 
 
-def _place(environment: Environment, outputs: dict[str, Any]) -> Part:
+def _place(environment: Environment, outputs: Mapping[str, Any]) -> Part:
     # AWS's programs disagree on the region's name.
     region = {"AWS_REGION": environment.region, "AWS_DEFAULT_REGION": environment.region}
     api = {"API_URL": reachable_url(outputs["api"]["url"])} if "api" in outputs else {}
@@ -96,7 +96,9 @@ def _tables(system: str, made: dict[str, Any]) -> dict[str, str]:
     return {variable: made["tables"][logical]["name"] for variable, logical in TABLES[system].items()}
 
 
-def _settings(system: str, made: dict[str, Any], environment: Environment, outputs: dict[str, Any]) -> dict[str, str]:
+def _settings(
+    system: str, made: dict[str, Any], environment: Environment, outputs: Mapping[str, Any]
+) -> dict[str, str]:
     if system == "chat_sessions":
         in_dynamodb = made["persistence"] == "dynamodb"
         return {"DYNAMODB_REGION": environment.region, "USE_DYNAMODB": "true" if in_dynamodb else "false"}
@@ -105,7 +107,7 @@ def _settings(system: str, made: dict[str, Any], environment: Environment, outpu
     return {}
 
 
-def _notes(system: str, outputs: dict[str, Any]) -> tuple[str, ...]:
+def _notes(system: str, outputs: Mapping[str, Any]) -> tuple[str, ...]:
     if system != "agent_sessions":
         return ()
     reply = outputs["reply"]
@@ -118,7 +120,7 @@ def _notes(system: str, outputs: dict[str, Any]) -> tuple[str, ...]:
     return ("API_SERVER_KEY: the server is called without a key.",)
 
 
-def _require_applied(env: str, outputs: dict[str, Any]) -> None:
+def _require_applied(env: str, outputs: Mapping[str, Any]) -> None:
     # Terraform leaves out what is null.
     if "systems" not in outputs or ("agent_sessions" in outputs["systems"] and "reply" not in outputs):
         raise CommandError(

@@ -38,8 +38,7 @@ def main(
 ) -> None:
     """Make the applied pet store's tools a target of an AgentCore Gateway, or bring the target up to date."""
     opened = stack.open_stack(env)
-    stack.initialise(opened)
-    systems = opened.terraform.outputs().get("systems", {})
+    systems = stack.outputs(opened).get("systems", {})
     stack.require_system(opened, systems, SYSTEM)
     alias_arn = systems[SYSTEM]["alias_arn"]
     wanted = request(gateway, name, alias_arn)

@@ -24,8 +24,7 @@ def main(
     """Show a function's logs and follow them until Ctrl-C."""
     begin = int((time.time() - durations.seconds(since)) * 1000)
     opened = stack.open_stack(env)
-    stack.initialise(opened)
-    systems = opened.terraform.outputs().get("systems", {})
+    systems = stack.outputs(opened).get("systems", {})
     stack.require_system(opened, systems, system)
     log_group = systems[system]["log_group_name"]
     shown: set[str] = set()

@@ -55,7 +55,7 @@ def main(
                 f"the code of {', '.join(sorted(replaced))} was replaced outside Terraform.",
                 f"`make apply ENV={env}` first; it puts the code back.",
             )
-        systems = opened.terraform.outputs().get("systems", {})
+        systems = stack.outputs(opened).get("systems", {})
         before = after = opened.environment.file.read_text()
         if to:
             entry = _entry(opened, systems, index, {"name": to, **_range_key(range_key), **_projection(projection)})

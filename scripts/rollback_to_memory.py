@@ -54,7 +54,7 @@ def main(
         if opened.environment.embedded:
             stack.forget_interrupted_runs(opened)
         stack.initialise(opened)
-        systems = opened.terraform.outputs().get("systems", {})
+        systems = stack.outputs(opened).get("systems", {})
         stack.require_system(opened, systems, system)
         _require_own_code(opened, system)
         before = opened.environment.file.read_text()
@@ -211,7 +211,7 @@ def _agree(opened: Stack, system: str, mode: str, losses: list[str], *, yes: boo
 def _prove(env: str, system: str, mode: str, *, show: bool) -> None:
     """What callers get has the setting, the system answers, and the file as it is now plans to nothing."""
     opened = stack.open_stack(env)
-    outputs = opened.terraform.outputs()
+    outputs = stack.outputs(opened)
     declared = outputs["verification"]
     _require_setting(declared["systems"][system], system, mode)
     if mode == MEMORY:

@@ -4,6 +4,7 @@ Every step can be repeated: whatever was interrupted, the next run finds out wha
 """
 
 import fcntl
+import hashlib
 import os
 import re
 import shlex
@@ -31,7 +32,7 @@ from scripts import (
 from scripts.console import CommandError, Progress, err, step
 from scripts.environments import Environment
 from scripts.rollback_marks import Marks
-from scripts.terraform_cli import Diagnostic, Terraform, TerraformError, binary, require_terraform
+from scripts.terraform_cli import Diagnostic, Terraform, TerraformError, binary, plugin_dir, require_terraform
 
 # What a client needs to find the embedded AWS
 _CLIENT_SETTINGS = ("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
@@ -207,16 +208,23 @@ def _settle_orphans(stack: Stack, *, awaited: bool) -> None:
 
 
 def initialise(stack: Stack) -> None:
-    with step("terraform init"):
-        try:
-            stack.terraform.initialise(stack.files["backend"])
-        except TerraformError as error:
-            if "NoSuchBucket" in error.message or "does not exist" in error.message:
-                raise CommandError(
-                    f"there is no state bucket {stack.state_bucket} in account {stack.account_id}.",
-                    f"Make it once with `make bootstrap ENV={stack.environment.name}`.",
-                ) from error
-            raise
+    """`terraform init`, unless the last one here was for the same code, lock file, backend and providers."""
+    wanted = _initialised_for(stack)
+    done = _data_dir(stack.environment, paths.TERRAFORM_ROOT) / "initialised"
+    if done.is_file() and done.read_text() == wanted:
+        return
+    done.unlink(missing_ok=True)
+    with step("terraform init"), _explained(stack, stack.terraform):
+        stack.terraform.initialise(stack.files["backend"])
+    done.write_text(wanted)
+
+
+def _initialised_for(stack: Stack) -> str:
+    digest = hashlib.sha256(f"{require_terraform()}\0{plugin_dir()}\0{stack.state_bucket}".encode())
+    code = sorted(paths.TERRAFORM_ROOT.rglob("*.tf"))
+    for file in (stack.files["backend"], paths.TERRAFORM_ROOT / ".terraform.lock.hcl", *code):
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
 
 
 def require_system(stack: Stack, applied: Collection[str], system: str) -> None:
@@ -237,22 +245,27 @@ def applied_systems(stack: Stack) -> dict[str, Any]:
 
 
 def applied_verification(stack: Stack) -> dict[str, Any]:
-    """The output `verification` of what was applied, without Terraform. Raises CommandError where nothing is."""
+    """The output `verification` of what was applied. Raises CommandError where nothing is."""
+    found: dict[str, Any] = outputs(stack).get("verification", {})
+    if not found:
+        env = stack.environment.name
+        raise CommandError(f"environment {env!r} is not applied yet.", f"Run `make apply ENV={env}` first.")
+    return found
+
+
+def outputs(stack: Stack) -> Mapping[str, Any]:
+    """All outputs of the state by name, read without Terraform; none before the first apply."""
     try:
-        applied = applied_state.read(stack.state_bucket, stack.environment.state_key)
+        return applied_state.read(stack.state_bucket, stack.environment.state_key).outputs
     except ClientError as error:
         if error.response["ResponseMetadata"]["HTTPStatusCode"] != 404:
             raise
-        applied = applied_state.AppliedState({}, {})
-    if not applied.verification:
-        env = stack.environment.name
-        raise CommandError(f"environment {env!r} is not applied yet.", f"Run `make apply ENV={env}` first.")
-    return applied.verification
+        return {}
 
 
 def replaced_code(stack: Stack) -> dict[str, Path]:
     """Functions whose code was replaced outside Terraform, which would not notice, with the zip to put back."""
-    return deployed_code.replaced(stack.terraform.outputs(), stack.functions, stack.marks)
+    return deployed_code.replaced(outputs(stack), stack.functions, stack.marks)
 
 
 def put_back_code(replaced: Mapping[str, Path]) -> None:
@@ -271,7 +284,7 @@ def settle_rollbacks(stack: Stack) -> None:
     bucket, state_key = stack.state_bucket, stack.environment.state_key
     marks = rollback_marks.read(bucket, state_key)
     if marks.rollbacks or marks.bad_versions:
-        settled = marks.settled(stack.terraform.outputs())
+        settled = marks.settled(outputs(stack))
         if settled != marks:
             rollback_marks.write(bucket, state_key, settled)
             for system in sorted(marks.rollbacks.keys() - settled.rollbacks.keys()):
@@ -279,18 +292,24 @@ def settle_rollbacks(stack: Stack) -> None:
 
 
 def plan(
-    stack: Stack, title: str = "terraform plan", *, destroy: bool = False, variables: Mapping[str, Any] | None = None
+    stack: Stack,
+    title: str = "terraform plan",
+    *,
+    destroy: bool = False,
+    variables: Mapping[str, Any] | None = None,
+    part_of: Progress | None = None,
 ) -> bool:
     """Plans into the environment's plan file; True when there are changes to apply.
 
-    `variables` go before those of the environment's file, for this plan only.
+    `variables` go before those of the environment's file, for this plan only. `part_of`: the step under way, instead of
+    one with this title.
     """
     var_files = [stack.files["variables"]]
     if variables:
         source = "the command under way"
         text = rendering.render("terraform.tfvars.j2", source=source, variables=variables)
         var_files.append(rendering.write(stack.environment.build_dir / "overrides.tfvars", text))
-    with step(title) as progress, _explained(stack, stack.terraform):
+    with nullcontext(part_of) if part_of else step(title) as progress, _explained(stack, stack.terraform):
         try:
             changes = stack.terraform.plan_to(stack.plan_file, var_files, progress, destroy=destroy)
         except BaseException:
@@ -336,6 +355,11 @@ def _explained(stack: Stack, terraform: Terraform) -> Iterator[None]:
     try:
         yield
     except TerraformError as error:
+        if "NoSuchBucket" in error.message or "S3 bucket does not exist" in error.message:
+            raise CommandError(
+                f"there is no state bucket {stack.state_bucket} in account {stack.account_id}.",
+                f"Make it once with `make bootstrap ENV={stack.environment.name}`.",
+            ) from error
         for found in error.errors:
             if found.is_of_variable:
                 raise CommandError(f"{environments.shown(stack.environment.file)}: {_said(found)}") from error

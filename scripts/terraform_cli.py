@@ -226,13 +226,6 @@ class Terraform(python_terraform.Terraform):  # type: ignore[misc]
         if result.exit_code != 0:
             raise TerraformError("apply", result)
 
-    def outputs(self) -> dict[str, Any]:
-        """All outputs of the state by name; empty before the first apply."""
-        code, stdout, stderr = self.cmd("output", json=FLAG)
-        if code != 0:
-            raise TerraformError("output", Result(code, stdout, stderr, ()))
-        return {name: output["value"] for name, output in json.loads(stdout).items()}
-
     def show(self, plan_file: Path | None = None) -> dict[str, Any]:
         """`terraform show -json` of a plan file, or of the state."""
         code, stdout, stderr = self.cmd("show", *([str(plan_file)] if plan_file else []), json=FLAG)

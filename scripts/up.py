@@ -5,6 +5,7 @@ import json
 import os
 import shlex
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -53,8 +54,8 @@ def main(
         else:
             stack.settle_rollbacks(applied)
         applied.plan_file.unlink(missing_ok=True)
-        outputs = applied.terraform.outputs()
-        checks = verify.verify(applied, outputs)
+        outputs = stack.outputs(applied)
+        checks = verify.verify(applied, outputs, is_planned=not changes)
     if json_output:
         report = json.loads((environment.build_dir / "verification.json").read_text())
         url = _url(outputs)
@@ -110,7 +111,7 @@ def _apply(applied: Stack) -> None:
     apply_marker().unlink(missing_ok=True)
 
 
-def _url(outputs: dict[str, Any]) -> str | None:
+def _url(outputs: Mapping[str, Any]) -> str | None:
     """The API's address on this machine; None when every system is switched off: Terraform leaves out what is null."""
     return reachable_url(outputs["api"]["url"]) if "api" in outputs else None
 

@@ -65,28 +65,31 @@ def verify_systems(
     manifest: dict[str, Any],
     rolled_back: Mapping[str, Rollback],
     progress: Progress,
+    beside: Callable[[], Check],
 ) -> list[Check]:
-    """All checks of the systems, in their order; `systems` are parts of the output `verification`.
+    """All checks of the systems, in their order, and that of `beside`; `systems` are parts of the output
+    `verification`.
 
     `rolled_back`: systems whose callers shall get an older version than Terraform's.
 
     What takes no figures runs for all at once. Figures are taken of one system at a time, while nothing else runs.
     """
     if not systems:
-        return []
+        return [beside()]
     with api_tokens.signed_in(verification) as token:
         runs = [
             _System(name, declared, verification, manifest, rolled_back.get(name), token, progress)
             for name, declared in systems.items()
         ]
-        _run_all(runs)
-    return [check for run in runs for check in run.checks]
+        last = _run_all(runs, beside)
+    return [*(check for run in runs for check in run.checks), last]
 
 
-def _run_all(runs: list["_System"]) -> None:
+def _run_all(runs: list["_System"], beside: Callable[[], Check]) -> Check:
     with ThreadPoolExecutor(len(runs)) as pool:
         prepared = [pool.submit(run.prepare) for run in runs]
         try:
+            found = beside()
             for done in prepared:
                 done.result()
             for run in runs:
@@ -94,6 +97,7 @@ def _run_all(runs: list["_System"]) -> None:
         finally:
             wait(prepared)  # also when interrupted: what was written is removed
             list(pool.map(_System.finish, runs))
+    return found
 
 
 def no_changes(plan: Callable[[], bool], summary: Callable[[], dict[str, int]]) -> Check:

@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -24,9 +25,12 @@ _SHOWN = {
 }
 
 
-def verify(applied: Stack, outputs: dict[str, Any], only: str = "") -> list[Check]:
+def verify(applied: Stack, outputs: Mapping[str, Any], only: str = "", *, is_planned: bool = False) -> list[Check]:
     """Runs every check. Leaves verification.json and verification.junit.xml in the environment's build folder, and adds
-    to the history of verifications there."""
+    to the history of verifications there.
+
+    `is_planned`: the caller's own plan of a moment ago found nothing to change, and nothing was applied since.
+    """
     declared = outputs["verification"]
     if only and only not in declared["systems"]:
         raise CommandError(
@@ -37,11 +41,16 @@ def verify(applied: Stack, outputs: dict[str, Any], only: str = "") -> list[Chec
     began = datetime.now(UTC)
     systems = {name: settings for name, settings in declared["systems"].items() if only in ("", name)}
     rolled_back = {name: applied.marks.rollbacks[name] for name in applied.pinned_versions}
-    with step(f"verify {', '.join(systems) or 'nothing: every system is off'}") as progress:
-        checks = verification.verify_systems(systems, declared, manifest, rolled_back, progress)
-    checks.append(
-        verification.no_changes(lambda: stack.plan(applied, "verify the next plan"), lambda: stack.summary(applied))
-    )
+    what = ", ".join(systems) or "nothing: every system is off"
+    with step(f"verify {what}{'' if is_planned else ', and the next plan'}") as progress:
+
+        def next_plan() -> Check:
+            return verification.no_changes(
+                lambda: not is_planned and stack.plan(applied, part_of=progress), lambda: stack.summary(applied)
+            )
+
+        # The plan beside what takes no figures: most of its time it computes, and asks AWS for nothing.
+        checks = verification.verify_systems(systems, declared, manifest, rolled_back, progress, next_plan)
     applied.plan_file.unlink(missing_ok=True)
     directory = applied.environment.build_dir
     releases = {name: _release(settings, rolled_back.get(name)) for name, settings in systems.items()}
@@ -131,7 +140,7 @@ def main(
         stack.build()
         applied = stack.open_stack(env)
         stack.initialise(applied)
-        outputs = applied.terraform.outputs()
+        outputs = stack.outputs(applied)
         if "verification" not in outputs:
             raise CommandError(f"environment {env!r} is not applied yet.", f"Run `make apply ENV={env}` first.")
         checks = verify(applied, outputs, system)

@@ -85,7 +85,7 @@ def test_a_held_lock_is_told_with_the_command_that_takes_it_away(locked: Stack) 
 def test_a_failed_apply_tells_its_own_failure(locked: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     """Not that the functions' versions can't be read any more, for what a rollback would need."""
     answers = iter([{}])
-    monkeypatch.setattr(Terraform, "outputs", lambda _self: next(answers))
+    monkeypatch.setattr(stack, "outputs", lambda _stack: next(answers))
     monkeypatch.setattr("scripts.deployed_code.live_versions", lambda _outputs: {})
     with pytest.raises(StateLockedError):
         apply._apply(locked, None, None)

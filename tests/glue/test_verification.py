@@ -1,6 +1,7 @@
 """Verification removes what it wrote, trusts no environment that may remember, and says what it can't measure."""
 
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from functools import partial
@@ -37,6 +38,7 @@ class Stack:
         self.reads: list[str] = []
         self.reports: dict[str, Report] = {}
         self.searched: list[tuple[Any, ...]] = []
+        self.calls_at_the_plan = -1
         self._lock = threading.Lock()
 
     def environment(self, path: str) -> str:  # noqa: ARG002  a test's own choice may need it
@@ -92,6 +94,19 @@ class Stack:
                 headers={"x-tenant": "verify"},
             )
 
+    def beside(self) -> Check:
+        """The plan, which takes as long as all that may run beside it, and a while longer."""
+
+        def plan() -> bool:
+            deadline = time.monotonic() + 60
+            while len(self.reports) < len(self.items) and time.monotonic() < deadline:
+                time.sleep(0.001)
+            time.sleep(0.05)
+            self.calls_at_the_plan = len(self.reports)
+            return False
+
+        return verification.no_changes(plan, dict)
+
     def remove(self, name: str) -> None:
         if name != self.stays:
             self.items.pop(name, None)
@@ -111,7 +126,7 @@ class Stack:
         }
         manifest = {"functions": {"things": {"source_code_hash": "x"}}}
         checks = verification.verify_systems(
-            {"things": declared}, settings, manifest, self.rolled_back, Progress("verify")
+            {"things": declared}, settings, manifest, self.rolled_back, Progress("verify"), self.beside
         )
         return {check.name: check for check in checks}
 
@@ -152,11 +167,17 @@ def test_what_is_proven_is_removed(stack: Stack) -> None:
             "survives a cold start",
             "clean-up",
             "logs without errors",
+            "next plan",
         ),
         PASSED,
     )
     assert checks["survives a cold start"].figures == {"cold_start_milliseconds": 75.0, "init_milliseconds": 70.0}
     assert stack.items == {}
+
+
+def test_no_figure_is_taken_while_the_plan_is_made(stack: Stack) -> None:
+    stack.verify()
+    assert stack.calls_at_the_plan == 2, "what was written is looked for, once each"
 
 
 def test_every_measured_call_is_kept_also_of_a_check_that_fails(stack: Stack) -> None:
