@@ -30,7 +30,7 @@ ROUNDS = 3
 COLD_START_WAVES = (2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
 LOG_DEADLINE_SECONDS = 90  # CloudWatch Logs shows lines after some seconds
 INDEX_DEADLINE_SECONDS = 30  # an index follows its table after a moment
-POLL_SECONDS, SLOWEST_POLL_SECONDS = 0.25, 5.0
+POLL_SECONDS, SLOWEST_POLL_SECONDS = 0.05, 5.0
 
 PASSED, FAILED, SKIPPED = "passed", "failed", "skipped"
 

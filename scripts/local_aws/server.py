@@ -50,6 +50,7 @@ class LocalAws:
             moto_iam,
             moto_kms,
             moto_lambda,
+            moto_patch,
         )
         from scripts.local_aws.access import Access
         from scripts.local_aws.aws_api import make_handler, moto_application
@@ -63,6 +64,7 @@ class LocalAws:
         self._guardian = Guardian()
         roles = Roles()
         self._invoker = Invoker(self.settings, roles, self._guardian)
+        moto_patch.remember_lookups()
         moto_lambda.install(self._invoker)
         moto_dynamodb.install(roles, self.settings.index_backfill_seconds, self.settings.restore_seconds)
         metrics.install()

@@ -40,7 +40,9 @@ class Settings:
     port: int = DEFAULT_PORT
     api_port: int = DEFAULT_API_PORT
     init_timeout: float = 10.0
-    idle_eviction: float = 15 * 60.0
+    # AWS keeps an idle environment for some minutes. Here each takes memory, and a verification that follows another
+    # has to call so often at once that not one of them is free.
+    idle_eviction: float = 60.0
     account_concurrency: int = 1000
     # Lambda waits one minute, then two: nobody waits for that at a desk.
     async_retry_delays: tuple[float, ...] = (1.0, 2.0)
