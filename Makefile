@@ -7,7 +7,7 @@ SCANNERS := checkov==3.3.30 tf-nag==0.1.6
 RUN    := .venv/bin/python -m scripts
 
 .DEFAULT_GOAL := help
-.PHONY: help up down status logs build environments bootstrap plan guard apply verify report env adopt migrate-index migrate export rollback rollback-to-memory back-to-dynamodb prune drift cost doctor drill load gateway-target gateway-tools add-caller sign-in destroy comment fetch-bundle ci test guarantees lint format docs validate-ahead bench-cold bench-migration lock clean
+.PHONY: help up down status logs build environments bootstrap plan guard apply verify report env adopt migrate-index reshard migrate export rollback rollback-to-memory back-to-dynamodb prune drift cost doctor drill load gateway-target gateway-tools add-caller sign-in destroy comment fetch-bundle ci test guarantees lint format docs validate-ahead bench-cold bench-migration scale lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -97,6 +97,9 @@ adopt: .venv/run ## Take over a table that exists, as it is: ENV=<name> TABLE=<t
 migrate-index: .venv/run ## Bring indexes to what is declared: ENV=<name> [INDEX=<system>.<table>/<index> TO=<name> [RANGE_KEY=price:N] [PROJECTION=ALL]] [YES=1] [JSON=1]
 	@$(RUN).migrate_index --env '$(ENV)' $(if $(INDEX),--index '$(INDEX)') $(if $(TO),--to '$(TO)') $(if $(RANGE_KEY),--range-key '$(RANGE_KEY)') $(if $(PROJECTION),--projection '$(PROJECTION)') $(if $(YES),--yes) $(if $(JSON),--json)
 
+reshard: .venv/run ## Bring all that is stored to the shards that are written to: ENV=<name> SYSTEM=agent_registry|agent_profiles|agent_sessions [WORKERS=4] [DRY_RUN=1] [JSON=1]
+	@$(RUN).reshard --env '$(ENV)' --system '$(SYSTEM)' $(if $(filter command%,$(origin WORKERS)),--workers '$(WORKERS)') $(if $(DRY_RUN),--dry-run) $(if $(JSON),--json)
+
 migrate: .venv/run ## Bring profiles from JSON files, or any table's items, into DynamoDB: ENV=<name> FROM=<folder> [TABLE=<system>.<table>] [FORM=records|items] [DRY_RUN=1] [QUARANTINE=file] [WORKERS=4] [RESTART=1] [JSON=1]
 	@$(RUN).migrate --env '$(ENV)' $(if $(FROM),--from '$(FROM)') $(if $(TABLE),--table '$(TABLE)') $(if $(FORM),--form '$(FORM)') $(if $(QUARANTINE),--quarantine '$(QUARANTINE)') $(if $(filter command%,$(origin WORKERS)),--workers '$(WORKERS)') $(if $(DRY_RUN),--dry-run) $(if $(RESTART),--restart) $(if $(JSON),--json)
 
@@ -160,6 +163,9 @@ bench-cold: .venv/test ## Measure cold starts beside boto3 and Powertools
 
 bench-migration: .venv/run ## Measure the migration beside put_item and boto3's batch_writer, and its memory
 	@$(RUN).bench_migration
+
+scale: .venv/run ## Simulate the heat of partitions at 100 million agents, and write it into docs/scale.md: [CHECK=1] [JSON=1]
+	@$(RUN).scale $(if $(CHECK),--check) $(if $(JSON),--json)
 
 COMPILE := .build/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
   --no-header --no-emit-index-url

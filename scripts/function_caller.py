@@ -49,12 +49,7 @@ class Caller:
             **connection,
             "AWS_LAMBDA_FUNCTION_NAME": system,
         }
-        if str(paths.LAMBDA_SOURCE) not in sys.path:
-            sys.path.append(str(paths.LAMBDA_SOURCE))
-        # The module makes a handler of the process's environment, as it is imported.
-        with mock.patch.dict(os.environ, {**environment, "PERSISTENCE": "memory"}):
-            handler = importlib.import_module(f"{system}.handler")
-        self._app = handler.build(environment)
+        self._app = handler_of(system, environment).build(environment)
         if service := getattr(self._app._database, "_client", None):  # there is none where persistence is memory
             service.read_seconds = _PATIENCE_SECONDS
             self._count(service)
@@ -99,7 +94,7 @@ class Caller:
         )
         printed = io.StringIO()
         with contextlib.redirect_stdout(printed):
-            result = self._app(_event(method, path, body, headers), context)
+            result = self._app(http_event(method, path, body, headers), context)
         self.log_bytes += len(printed.getvalue().encode()) + _LOG_FRAME_BYTES
         answered = json.loads(result["body"]) if result["body"] else None
         if not 200 <= result["statusCode"] < 300:
@@ -111,7 +106,16 @@ class Caller:
         return Answer(result["statusCode"], answered)
 
 
-def _event(method: str, path: str, body: Any, headers: Mapping[str, str]) -> dict[str, Any]:
+def handler_of(system: str, environment: Mapping[str, str]) -> Any:
+    """The module of a system's function, in this process."""
+    if str(paths.LAMBDA_SOURCE) not in sys.path:
+        sys.path.append(str(paths.LAMBDA_SOURCE))
+    # The module makes a handler of the process's environment, as it is imported.
+    with mock.patch.dict(os.environ, {**environment, "PERSISTENCE": "memory"}):
+        return importlib.import_module(f"{system}.handler")
+
+
+def http_event(method: str, path: str, body: Any, headers: Mapping[str, str]) -> dict[str, Any]:
     """As an HTTP API hands a request on."""
     place, _, query = path.partition("?")
     event: dict[str, Any] = {

@@ -100,7 +100,7 @@ module "agent_profiles_function" {
     name        = local.names.functions.agent_profiles
     description = "Agent profiles: store, match and list them, and keep conversations"
 
-    environment = merge(local.function_environment.agent_profiles, local.idempotency_environment, {
+    environment = merge(local.function_environment.agent_profiles, local.idempotency_environment, local.shard_environment.MATCH_SHARDS, {
       PROFILE_TABLE_NAME             = module.agent_profiles_table[0].name
       MATCH_TABLE_NAME               = module.agent_profiles_match_table[0].name
       CONVERSATION_TABLE_NAME        = module.agent_conversations_table[0].name

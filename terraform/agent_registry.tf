@@ -41,7 +41,7 @@ module "agent_registry_function" {
     name        = local.names.functions.agent_registry
     description = "Agent registry: register agents, find them by capability"
 
-    environment = merge(local.function_environment.agent_registry, local.idempotency_environment, {
+    environment = merge(local.function_environment.agent_registry, local.idempotency_environment, local.shard_environment.CAPABILITY_SHARDS, {
       AGENT_REGISTRY_TABLE_NAME = module.agent_registry_table[0].name
       CAPABILITY_INDEX_NAME     = local.index_names["agent_registry.agents/CapabilityIndex"].read
     })

@@ -5,17 +5,36 @@ locals {
 
   agent_sessions_key_parameter_arn = var.agent_sessions.reply.key_parameter_name == null ? null : "arn:${data.aws_partition.current.partition}:ssm:${data.aws_region.current.id}:${data.aws_caller_identity.current.account_id}:parameter/${trimprefix(coalesce(var.agent_sessions.reply.key_parameter_name, "-"), "/")}"
 
+  # The indexes by tenant, by table: those that systems of any kind know, and those that bear a tenant of any size.
+  agent_sessions_tenant_indexes = {
+    "agent_sessions.sessions" = concat(
+      var.agent_sessions.tenant_shards.stage == "done" ? [] : ["TenantUserIndex"],
+      var.agent_sessions.tenant_shards.stage == "off" ? [] : ["TenantShardUserIndex"],
+    )
+    "agent_sessions.messages" = concat(
+      var.agent_sessions.tenant_shards.stage == "done" ? [] : ["TenantTimestampIndex"],
+      var.agent_sessions.tenant_shards.stage == "off" ? [] : ["TenantShardTimestampIndex"],
+    )
+  }
+  agent_sessions_reads_shards = contains(["read", "done"], var.agent_sessions.tenant_shards.stage)
+
   agent_sessions_tables = {
     "agent_sessions.sessions" = {
       hash_key  = { name = "id", type = "S" }
       range_key = { name = "tenantId", type = "S" }
 
-      indexes = {
+      indexes = { for name, index in {
         "TenantUserIndex" = {
           hash_key  = { name = "tenantId", type = "S" }
           range_key = { name = "userId", type = "S" }
         }
-      }
+        # Keys alone: what changes with every message is not in it.
+        "TenantShardUserIndex" = {
+          hash_key        = { name = "tenantShard", type = "S" }
+          range_key       = { name = "userId", type = "S" }
+          projection_type = "KEYS_ONLY"
+        }
+      } : name => index if contains(local.agent_sessions_tenant_indexes["agent_sessions.sessions"], name) }
     }
 
     "agent_sessions.messages" = {
@@ -23,17 +42,21 @@ locals {
       # Old messages expire; the sessions stay.
       ttl = { attribute = "ttl" }
 
-      indexes = {
+      indexes = { for name, index in {
         "SessionTimestampIndex" = {
           hash_key  = { name = "sessionId", type = "S" }
           range_key = { name = "timestamp", type = "S" }
         }
-        # For others' reports over a tenant; no route reads it.
+        # For others' reports over a tenant; no route reads either of these.
         "TenantTimestampIndex" = {
           hash_key  = { name = "tenantId", type = "S" }
           range_key = { name = "timestamp", type = "S" }
         }
-      }
+        "TenantShardTimestampIndex" = {
+          hash_key  = { name = "tenantShard", type = "S" }
+          range_key = { name = "timestamp", type = "S" }
+        }
+      } : name => index if contains(concat(["SessionTimestampIndex"], local.agent_sessions_tenant_indexes["agent_sessions.messages"]), name) }
     }
   }
 }
@@ -75,7 +98,7 @@ module "agent_sessions_function" {
       {
         DYNAMODB_SESSIONS_TABLE      = module.agent_sessions_table[0].name
         DYNAMODB_MESSAGES_TABLE      = module.agent_messages_table[0].name
-        TENANT_USER_INDEX_NAME       = local.index_names["agent_sessions.sessions/TenantUserIndex"].read
+        TENANT_USER_INDEX_NAME       = local.index_names["agent_sessions.sessions/${local.agent_sessions_reads_shards ? "TenantShardUserIndex" : "TenantUserIndex"}"].read
         SESSION_TIMESTAMP_INDEX_NAME = local.index_names["agent_sessions.messages/SessionTimestampIndex"].read
         MESSAGE_TTL_DAYS             = tostring(var.agent_sessions.message_ttl_days)
         POINT_IN_TIME_RECOVERY_DAYS  = tostring(max([for table in keys(local.agent_sessions_tables) : local.tables[table].point_in_time_recovery_days]...))
@@ -84,6 +107,8 @@ module "agent_sessions_function" {
         TENANT_CLAIM                 = var.token_claims.tenant
         USER_CLAIM                   = var.token_claims.user
       },
+      { for stage in [var.agent_sessions.tenant_shards.stage] : "TENANT_SHARDS" => tostring(local.shards.TENANT_SHARDS.write) if stage != "off" },
+      { for read in [local.shards.TENANT_SHARDS.read] : "TENANT_SHARDS_READ" => tostring(read) if local.agent_sessions_reads_shards },
       # Where the key lies, never the key.
       { for name, value in {
         API_SERVER_URL                = var.agent_sessions.reply.url
@@ -106,8 +131,11 @@ module "agent_sessions_function" {
         resources = [module.agent_sessions_table[0].arn]
       }
       SessionsByTenantAndUser = {
-        actions   = ["dynamodb:Query"]
-        resources = [for name in local.index_names["agent_sessions.sessions/TenantUserIndex"].all : module.agent_sessions_table[0].index_arns[name]]
+        actions = ["dynamodb:Query"]
+        resources = [
+          for name in flatten([for index in local.agent_sessions_tenant_indexes["agent_sessions.sessions"] : local.index_names["agent_sessions.sessions/${index}"].all]) :
+          module.agent_sessions_table[0].index_arns[name]
+        ]
       }
       Messages = {
         actions   = ["dynamodb:BatchWriteItem", "dynamodb:GetItem", "dynamodb:PutItem"]

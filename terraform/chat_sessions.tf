@@ -42,6 +42,8 @@ module "chat_sessions_function" {
     environment = merge(
       local.function_environment.chat_sessions,
       local.idempotency_environment,
+      local.shard_environment.DELETION_SHARDS,
+      { for seconds in [var.chat_sessions.recency_granularity_seconds] : "RECENCY_GRANULARITY_SECONDS" => tostring(seconds) if seconds > 0 },
       {
         DYNAMODB_TABLE_NAME      = module.chat_sessions_table[0].name
         USER_SESSIONS_INDEX_NAME = local.index_names["chat_sessions.sessions/UserSessionsIndex"].read

@@ -80,6 +80,21 @@ locals {
     for system in local.known_systems : system => { LOG_LEVEL = local.function_settings[system].log_level, PERSISTENCE = local.persistence[system] }
   }
 
+  # Partitions that are spread over several (docs/scale.md), and what a function is told of them: nothing where one is all.
+  shards = {
+    for name, stated in {
+      CAPABILITY_SHARDS = var.agent_registry.capability_shards
+      MATCH_SHARDS      = var.agent_profiles.match_shards
+      TENANT_SHARDS     = var.agent_sessions.tenant_shards
+      DELETION_SHARDS   = var.chat_sessions.deletion_shards
+    } : name => { write = stated.write, read = coalesce(stated.read, stated.write) }
+  }
+  shard_environment = {
+    for name, count in local.shards : name => {
+      for variable, shards in { (name) = count.write, "${name}_READ" = count.read } : variable => tostring(shards) if count.read > 1
+    }
+  }
+
   alarm_routing = {
     enabled        = var.alarms.enabled
     actions        = local.alarm_topic_arns

@@ -45,6 +45,16 @@ output "reply" {
   ])
 }
 
+output "shards" {
+  description = "Over how many partitions each system's function spreads what would be too much for one (`write`), and how many it reads; whoever else reads the indexes has to read as many (docs/scale.md). Null for a system that is off, and without shards of tenants."
+  value = {
+    agent_registry = local.agent_registry_on == 1 ? local.shards.CAPABILITY_SHARDS : null
+    agent_profiles = local.agent_profiles_on == 1 ? local.shards.MATCH_SHARDS : null
+    agent_sessions = local.agent_sessions_on == 1 && var.agent_sessions.tenant_shards.stage != "off" ? local.shards.TENANT_SHARDS : null
+    chat_sessions  = local.chat_sessions_on == 1 ? local.shards.DELETION_SHARDS : null
+  }
+}
+
 output "alarm_topic_arn" {
   description = "The SNS topic that alarms go to; null without alarms."
   value       = one(local.alarm_topic_arns)

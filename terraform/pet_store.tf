@@ -3,6 +3,8 @@
 locals {
   pet_store_on = contains(var.systems, "pet_store") ? 1 : 0
 
+  pet_store_id_blocks = { for size in [var.pet_store.id_block_size] : "ID_BLOCK_SIZE" => tostring(size) if size > 1 }
+
   pet_store_tables = {
     "pet_store.pets" = {
       hash_key = { name = "id", type = "N" }
@@ -37,7 +39,7 @@ module "pet_store_function" {
     name        = local.names.functions.pet_store
     description = "Pet store: list, find and add pets, also as tools of an AgentCore Gateway"
 
-    environment = merge(local.function_environment.pet_store, local.idempotency_environment, {
+    environment = merge(local.function_environment.pet_store, local.idempotency_environment, local.pet_store_id_blocks, {
       PET_STORE_TABLE_NAME  = module.pet_store_table[0].name
       TYPE_PRICE_INDEX_NAME = local.index_names["pet_store.pets/type-price-index"].read
       SEED                  = tostring(var.pet_store.seed)

@@ -147,13 +147,25 @@ variable "attach_access_to_roles" {
 }
 
 variable "agent_registry" {
-  description = "The agent registry: `table_name`."
+  description = <<-EOT
+    The agent registry.
+
+    - `table_name`: its table.
+    - `capability_shards`: over how many partitions of the index the agents of one capability are spread (`write`), and how
+      many are read (`read`, unless stated as many). Raise `read` first, lower it last: docs/scale.md.
+  EOT
   nullable    = false
   default     = {}
 
   type = object({
-    table_name = optional(string, "AgentRegistry")
+    table_name        = optional(string, "AgentRegistry")
+    capability_shards = optional(object({ write = optional(number, 1), read = optional(number) }), {})
   })
+
+  validation {
+    condition     = try(min(var.agent_registry.capability_shards.write, coalesce(var.agent_registry.capability_shards.read, var.agent_registry.capability_shards.write)) >= 1 && max(var.agent_registry.capability_shards.write, coalesce(var.agent_registry.capability_shards.read, var.agent_registry.capability_shards.write)) <= 64 && floor(var.agent_registry.capability_shards.write) == var.agent_registry.capability_shards.write && floor(coalesce(var.agent_registry.capability_shards.read, 1)) == coalesce(var.agent_registry.capability_shards.read, 1) && coalesce(var.agent_registry.capability_shards.read, var.agent_registry.capability_shards.write) >= var.agent_registry.capability_shards.write, false)
+    error_message = "agent_registry.capability_shards: write is ${var.agent_registry.capability_shards.write} and read is ${coalesce(var.agent_registry.capability_shards.read, var.agent_registry.capability_shards.write)}: give whole numbers from 1 to 64, read no smaller than write; agents in a shard that is not read would not be found."
+  }
 }
 
 variable "agent_profiles" {
@@ -166,6 +178,8 @@ variable "agent_profiles" {
       (`index_read`, `index_write`), or `PAY_PER_REQUEST`. `autoscaling` (`{}` to switch it on) lets AWS raise the units
       up to `max_read` and `max_write` of each table and each index, and lower them to those stated again, so that
       `target_percent` of them is used.
+    - `match_shards`: over how many partitions the profiles of one job, city, tag, or with a price, are spread (`write`), and
+      how many are read (`read`, unless stated as many). Raise `read` first, lower it last: docs/scale.md.
   EOT
   nullable    = false
   default     = {}
@@ -187,7 +201,14 @@ variable "agent_profiles" {
         target_percent = optional(number, 70)
       }))
     }), {})
+
+    match_shards = optional(object({ write = optional(number, 1), read = optional(number) }), {})
   })
+
+  validation {
+    condition     = try(min(var.agent_profiles.match_shards.write, coalesce(var.agent_profiles.match_shards.read, var.agent_profiles.match_shards.write)) >= 1 && max(var.agent_profiles.match_shards.write, coalesce(var.agent_profiles.match_shards.read, var.agent_profiles.match_shards.write)) <= 64 && floor(var.agent_profiles.match_shards.write) == var.agent_profiles.match_shards.write && floor(coalesce(var.agent_profiles.match_shards.read, 1)) == coalesce(var.agent_profiles.match_shards.read, 1) && coalesce(var.agent_profiles.match_shards.read, var.agent_profiles.match_shards.write) >= var.agent_profiles.match_shards.write, false)
+    error_message = "agent_profiles.match_shards: write is ${var.agent_profiles.match_shards.write} and read is ${coalesce(var.agent_profiles.match_shards.read, var.agent_profiles.match_shards.write)}: give whole numbers from 1 to 64, read no smaller than write; profiles in a shard that is not read would not match."
+  }
 
   validation {
     condition     = contains(["PROVISIONED", "PAY_PER_REQUEST"], var.agent_profiles.capacity.billing_mode)
@@ -225,6 +246,10 @@ variable "agent_sessions" {
       from Secrets Manager (`key_secret_arn`) or SSM (`key_parameter_name`, a SecureString), and gives up after
       `timeout_seconds`. `key_kms_key_arn` names the key that the secret is encrypted with, unless it is AWS's own. The
       key itself stands in no variable, environment or state.
+    - `tenant_shards`: indexes that bear a tenant of any size, in place of those by tenant: over how many partitions of
+      them a tenant is spread (`write`), how many are read (`read`, unless stated as many), and how far that is (`stage`):
+      `off`; `add`: they are made and written to, beside the others; `read`: the function reads them; `done`: the others
+      are gone. One after the other, `make reshard` between `add` and `read`: docs/scale.md.
   EOT
   nullable    = false
   default     = {}
@@ -242,7 +267,24 @@ variable "agent_sessions" {
       key_kms_key_arn    = optional(string)
       timeout_seconds    = optional(number, 20)
     }), {})
+
+    tenant_shards = optional(object({ write = optional(number, 1), read = optional(number), stage = optional(string, "off") }), {})
   })
+
+  validation {
+    condition     = try(min(var.agent_sessions.tenant_shards.write, coalesce(var.agent_sessions.tenant_shards.read, var.agent_sessions.tenant_shards.write)) >= 1 && max(var.agent_sessions.tenant_shards.write, coalesce(var.agent_sessions.tenant_shards.read, var.agent_sessions.tenant_shards.write)) <= 64 && floor(var.agent_sessions.tenant_shards.write) == var.agent_sessions.tenant_shards.write && floor(coalesce(var.agent_sessions.tenant_shards.read, 1)) == coalesce(var.agent_sessions.tenant_shards.read, 1) && coalesce(var.agent_sessions.tenant_shards.read, var.agent_sessions.tenant_shards.write) >= var.agent_sessions.tenant_shards.write, false)
+    error_message = "agent_sessions.tenant_shards: write is ${var.agent_sessions.tenant_shards.write} and read is ${coalesce(var.agent_sessions.tenant_shards.read, var.agent_sessions.tenant_shards.write)}: give whole numbers from 1 to 64, read no smaller than write; sessions in a shard that is not read would not be found."
+  }
+
+  validation {
+    condition     = contains(["off", "add", "read", "done"], var.agent_sessions.tenant_shards.stage)
+    error_message = "agent_sessions.tenant_shards.stage is \"${var.agent_sessions.tenant_shards.stage}\": use off, add, read or done, one after the other."
+  }
+
+  validation {
+    condition     = var.agent_sessions.tenant_shards.stage != "off" || (var.agent_sessions.tenant_shards.write == 1 && coalesce(var.agent_sessions.tenant_shards.read, 1) == 1)
+    error_message = "agent_sessions.tenant_shards: write and read mean nothing while stage is off. Set stage = \"add\", or leave them out."
+  }
 
   validation {
     condition     = var.agent_sessions.message_ttl_days >= 0 && var.agent_sessions.message_ttl_days <= 36500 && floor(var.agent_sessions.message_ttl_days) == var.agent_sessions.message_ttl_days
@@ -281,14 +323,26 @@ variable "agent_sessions" {
 }
 
 variable "pet_store" {
-  description = "The pet store: `table_name`, and whether the table is seeded with fifteen pets once (`seed`)."
+  description = <<-EOT
+    The pet store.
+
+    - `table_name`: its table. `seed`: whether it is seeded with fifteen pets once.
+    - `id_block_size`: how many ids an execution environment takes from the counter at once. More than 1 gives up that ids
+      are consecutive, and that a later pet has the higher one: docs/scale.md.
+  EOT
   nullable    = false
   default     = {}
 
   type = object({
-    table_name = optional(string, "PetStore")
-    seed       = optional(bool, true)
+    table_name    = optional(string, "PetStore")
+    seed          = optional(bool, true)
+    id_block_size = optional(number, 1)
   })
+
+  validation {
+    condition     = var.pet_store.id_block_size >= 1 && var.pet_store.id_block_size <= 100 && floor(var.pet_store.id_block_size) == var.pet_store.id_block_size
+    error_message = "pet_store.id_block_size is ${var.pet_store.id_block_size}: give 1 to 100 whole ids; larger gaps would be searched in vain when a table is taken over."
+  }
 }
 
 variable "chat_sessions" {
@@ -298,6 +352,10 @@ variable "chat_sessions" {
     - `table_name`: their table; `table_name` outside this object goes before it.
     - `session_ttl_days`: a session and its messages go so many days after `session_ttl_base`; 0 for never.
     - `session_ttl_base`: `created_at`, or `last_accessed` for sessions that live on while they are used.
+    - `recency_granularity_seconds`: how exactly a user's sessions are ordered by their last use; 0 for exactly. From 1 on
+      the index changes once in so many seconds at most for each session: docs/scale.md.
+    - `deletion_shards`: over how many partitions of the index deleted sessions wait for their end (`write`), and how many
+      are looked through (`read`, unless stated as many). Raise `read` first, lower it last: docs/scale.md.
   EOT
   nullable    = false
   default     = {}
@@ -306,7 +364,20 @@ variable "chat_sessions" {
     table_name       = optional(string, "chat_sessions")
     session_ttl_days = optional(number, 30)
     session_ttl_base = optional(string, "created_at")
+
+    recency_granularity_seconds = optional(number, 0)
+    deletion_shards             = optional(object({ write = optional(number, 1), read = optional(number) }), {})
   })
+
+  validation {
+    condition     = var.chat_sessions.recency_granularity_seconds >= 0 && var.chat_sessions.recency_granularity_seconds <= 86400 && floor(var.chat_sessions.recency_granularity_seconds) == var.chat_sessions.recency_granularity_seconds
+    error_message = "chat_sessions.recency_granularity_seconds is ${var.chat_sessions.recency_granularity_seconds}: give 1 to 86400 whole seconds, or 0 for an exact order."
+  }
+
+  validation {
+    condition     = try(min(var.chat_sessions.deletion_shards.write, coalesce(var.chat_sessions.deletion_shards.read, var.chat_sessions.deletion_shards.write)) >= 1 && max(var.chat_sessions.deletion_shards.write, coalesce(var.chat_sessions.deletion_shards.read, var.chat_sessions.deletion_shards.write)) <= 64 && floor(var.chat_sessions.deletion_shards.write) == var.chat_sessions.deletion_shards.write && floor(coalesce(var.chat_sessions.deletion_shards.read, 1)) == coalesce(var.chat_sessions.deletion_shards.read, 1) && coalesce(var.chat_sessions.deletion_shards.read, var.chat_sessions.deletion_shards.write) >= var.chat_sessions.deletion_shards.write, false)
+    error_message = "chat_sessions.deletion_shards: write is ${var.chat_sessions.deletion_shards.write} and read is ${coalesce(var.chat_sessions.deletion_shards.read, var.chat_sessions.deletion_shards.write)}: give whole numbers from 1 to 64, read no smaller than write; what a deletion leaves in a shard that is not read would stay."
+  }
 
   validation {
     condition     = var.chat_sessions.session_ttl_days >= 0 && var.chat_sessions.session_ttl_days <= 36500 && floor(var.chat_sessions.session_ttl_days) == var.chat_sessions.session_ttl_days

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from agent_profiles.facts import entries, facts_of, location_parts, text
+from agent_profiles.facts import entries, facts_of, location_parts, stored_entries, text
 from agent_profiles.items import is_ours, version
 from common import clock
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from common.table import Item, Table
 
 _AS_GIVEN = ("name", "address", "averagePrice", "tags", "description", "timestamp")
-_ATTRIBUTES = (*_AS_GIVEN, "job", "location", "location_city")
+_ATTRIBUTES = (*_AS_GIVEN, "job", "location", "location_city", "entryShards")
 
 
 def new_id() -> str:
@@ -25,14 +25,16 @@ def new_id() -> str:
 
 
 def storing(
-    profiles: Table, match: Table, profile_id: str, profile: dict[str, Any], stored: Item | None
+    profiles: Table, match: Table, profile_id: str, profile: dict[str, Any], stored: Item | None, shards: int = 1
 ) -> tuple[Item, list[Change]]:
     """The profile's next item, and all that has to be written for it: the item first."""
     facts = facts_of(profile)
     item = _next_item(profile_id, profile, facts, stored)
+    if shards > 1:
+        item["entryShards"] = shards
     own = profiles.put(item, expect={"id": None} if stored is None else unchanged(stored))
-    before = entries(profile_id, stored["indexed"]) if stored and is_ours(stored) else []
-    return item, [own, *_entry_changes(match, before, entries(profile_id, facts))]
+    before = stored_entries(stored) if stored else []
+    return item, [own, *entry_changes(match, before, entries(profile_id, facts, shards))]
 
 
 def _next_item(profile_id: str, profile: dict[str, Any], facts: dict[str, Any], stored: Item | None) -> Item:
@@ -58,12 +60,13 @@ def _next_item(profile_id: str, profile: dict[str, Any], facts: dict[str, Any], 
 
 def unchanged(stored: Item) -> dict[str, Any]:
     if is_ours(stored):
-        # with the time, since a profile that was removed and stored again starts at version 1 too
-        return {"version": stored["version"], "createdAt": stored["createdAt"]}
+        # with the time, since a profile that was removed and stored again starts at version 1 too; and with what says
+        # where its entries are, which `make reshard` changes alone
+        return {name: stored.get(name) for name in ("version", "createdAt", "entryShards")}
     return {"id": stored["id"], "indexed": stored.get("indexed")}
 
 
-def _entry_changes(match: Table, before: list[Item], after: list[Item]) -> Iterator[Change]:
+def entry_changes(match: Table, before: list[Item], after: list[Item]) -> Iterator[Change]:
     keys = [_key(entry) for entry in after]
     for entry in before:
         if _key(entry) not in keys:

@@ -3,6 +3,9 @@
 Facts are what counts of a profile: `job` and `city` in normal form, `tags` (normal forms, sorted), `price`; each left
 out where it is not known. They are kept on the profile's item as `indexed`, and on each of its entries, so that a
 candidate is judged by any of them. An entry's `position` puts the cheapest first, and those without a price last.
+
+A way that many profiles are found by may be spread over shards, see common.sharding; the profile's `entryShards` is the
+number of shards that the one of its entries was chosen from, if that is more than one.
 """
 
 from __future__ import annotations
@@ -53,16 +56,26 @@ def facts_in(item: Item) -> Facts:
     return facts_of(record | {"location": location_parts(record.get("location")) or item.get("location_city")})
 
 
-def entries(profile_id: str, facts: Facts) -> list[Item]:
-    """All entries of a profile: one for each way to look for it."""
+def entries(profile_id: str, facts: Facts, shards: int = 1) -> list[Item]:
+    """All entries of a profile: one for each way to look for it, in the profile's own one of so many shards."""
     job, town = facts.get("job"), facts.get("city")
     ways = [tag_entry(tag) for tag in facts.get("tags", ())]
     ways += [job_entry(job)] if job else []
     ways += [city_entry(town)] if town else []
     ways += [both_entry(job, town)] if job and town else []
     ways += [ANY_PRICE] if "price" in facts else []
+    if shards > 1:
+        from common.sharding import shard_name, shard_of
+
+        ways = [shard_name(way, shard_of(profile_id, shards)) for way in ways]
     position = f"{price_text(facts.get('price'))}#{profile_id}"
     return [{"entry": way, "position": position, "id": profile_id, **facts} for way in ways]
+
+
+def stored_entries(item: Item) -> list[Item]:
+    """Those of a stored profile, if it has any."""
+    shards = item.get("entryShards")
+    return entries(item["id"], item["indexed"], shards if isinstance(shards, int) else 1) if is_ours(item) else []
 
 
 def job_entry(job: str) -> str:

@@ -45,7 +45,9 @@ class AgentProfiles:
         )
         self._markers = settings.required(environment, "IDEMPOTENCY_TABLE_NAME")
         self._marker_seconds = int(environment.get("IDEMPOTENCY_TTL_SECONDS", "86400"))
-        self._store = ProfileStore(database, self._profiles, self._match)
+        self._shards_read = int(environment.get("MATCH_SHARDS_READ") or 1)
+        shards_written = int(environment.get("MATCH_SHARDS") or 1)
+        self._store = ProfileStore(database, self._profiles, self._match, shards_written)
 
     def store(self, request: Request) -> Answer:
         from agent_profiles import bodies
@@ -85,7 +87,7 @@ class AgentProfiles:
 
         wanted, words = bodies.wanted(request.body())
         indexes = {"job": self._job_index, "location": self._location_index}
-        search = Search(self._profiles, self._match, indexes, wanted, words)
+        search = Search(self._profiles, self._match, indexes, wanted, words, self._shards_read)
         scope = ("match", dumps(dict(sorted(wanted.items()))))
         limit = paging.limit(request)
         matches, after = search.page(limit, paging.position(request, *scope), request.deadline)

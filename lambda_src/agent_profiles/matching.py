@@ -28,16 +28,26 @@ MAXIMUM_READ = 25
 
 
 class Search:
-    """`wanted` are facts, `words` those for job and city as they were given."""
+    """`wanted` are facts, `words` those for job and city as they were given; `shards` how many there are to read."""
 
     def __init__(
-        self, profiles: Table, match: Table, indexes: Mapping[str, str], wanted: Facts, words: Mapping[str, str]
+        self,
+        profiles: Table,
+        match: Table,
+        indexes: Mapping[str, str],
+        wanted: Facts,
+        words: Mapping[str, str],
+        shards: int = 1,
     ) -> None:
         self._profiles = profiles
-        self._match = match
         self._indexes = indexes
         self._wanted = wanted
         self._words = words
+        self._query: Any = match.query
+        if shards > 1:
+            from common import sharded_query
+
+            self._query = sharded_query.reader(match, "entry", "position", shards)
         self._found: dict[str, Facts] = {}
         # where there were more candidates than are looked at
         self.cut: list[dict[str, str]] = []
@@ -90,11 +100,11 @@ class Search:
         """Up to `MAXIMUM_CANDIDATES` entries that are not too dear, and whether there are more."""
         ranges = facts.price_ranges(self._wanted.get("price"), entry)
         found: list[Item] = []
-        last = None
+        last: Any = None
         for between in ranges:
             # one more than is looked at, to know whether there is one
             left = MAXIMUM_CANDIDATES + 1 - len(found)
-            items, last = self._match.query(entry, limit=left, between=between)
+            items, last = self._query(entry, limit=left, between=between)
             found += items
             if _are_more(found, last):
                 break

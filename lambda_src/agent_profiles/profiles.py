@@ -22,10 +22,11 @@ MAXIMUM_RACES = 10
 
 
 class ProfileStore:
-    def __init__(self, database: Database, profiles: Table, match: Table) -> None:
+    def __init__(self, database: Database, profiles: Table, match: Table, shards_written: int = 1) -> None:
         self._database = database
         self._profiles = profiles
         self._match = match
+        self._shards_written = shards_written
 
     def get(self, profile_id: str) -> Item | None:
         if len(profile_id.encode(errors="replace")) > MAXIMUM_KEY_BYTES:
@@ -49,7 +50,9 @@ class ProfileStore:
         for _ in range(MAXIMUM_RACES):
             stored = None if profile_id is None else self._profiles.get({"id": profile_id})
             check(version(stored))
-            item, own = changes.storing(self._profiles, self._match, profile_id or changes.new_id(), profile, stored)
+            item, own = changes.storing(
+                self._profiles, self._match, profile_id or changes.new_id(), profile, stored, self._shards_written
+            )
             result, is_new = shown(item), stored is None
             try:
                 self._database.write([*own, *also(result, is_new)])

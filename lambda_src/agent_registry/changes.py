@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from agent_registry.store import capabilities, index_key, is_ours, text, version
 from common import clock
+from common.errors import ConditionFailed, Problem
 from common.normal_form import normal
 
 TYPE_CHECKING = False
@@ -17,19 +18,28 @@ if TYPE_CHECKING:
 
     from agent_registry.store import Agent
     from common.change import Change
-    from common.table import Item, Table
+    from common.table import Database, Item, Table
 
 # How far the ttl of index items lies behind the lease: so many renewals write the agent's item only. Not further,
 # since an agent that went leaves its index items for discovery to read past until then.
 INDEX_SLACK_LEASES = 4
 MINIMUM_INDEX_SLACK_SECONDS = 3600
+# What a registration without them takes away
+_ANEW = ("ttl", "indexTtl", "leaseExpiresAt", "indexShards")
 
 
 def registration(
-    table: Table, profile: Agent, lease_seconds: int | None, stored: Item | None, live: Item | None
+    table: Table,
+    profile: Agent,
+    lease_seconds: int | None,
+    stored: Item | None,
+    live: Item | None,
+    shards: int = 1,
 ) -> tuple[Item, list[Change]]:
     """The agent's next item, and all that has to be written for it. `live` is `stored` unless that is expired."""
     item = _next_item(profile, lease_seconds, stored, live)
+    if shards > 1:
+        item["indexShards"] = shards
     if live is not None:
         own = table.put(item, expect=_unchanged(live))
     else:
@@ -43,6 +53,21 @@ def removal(table: Table, live: Item) -> list[Change]:
     return [table.delete({"agentId": agent_id}, expect=_unchanged(live)), *entries]
 
 
+def written(database: Database, own: list[Change], others: list[Change]) -> bool:
+    """False when somebody else was faster."""
+    try:
+        database.write([*own, *others])
+    except ConditionFailed as error:
+        if any(position >= len(own) for position in error.positions):
+            raise
+        return False
+    return True
+
+
+def too_many_races() -> Problem:
+    return Problem(409, "the agent is being changed by many others at the same time; try again")
+
+
 def _next_item(profile: Agent, lease_seconds: int | None, stored: Item | None, live: Item | None) -> Item:
     now = clock.now()
     current = version(live)
@@ -50,7 +75,7 @@ def _next_item(profile: Agent, lease_seconds: int | None, stored: Item | None, l
     for capability in profile["capabilities"]:
         different.setdefault(normal(capability), capability)
     # attributes that only an older application knows stay
-    item = {name: value for name, value in (live or {}).items() if name not in ("ttl", "indexTtl", "leaseExpiresAt")}
+    item = {name: value for name, value in (live or {}).items() if name not in _ANEW}
     item |= {
         "agentId": profile["id"],
         "name": profile["name"],
@@ -91,13 +116,23 @@ def _unchanged(item: Item) -> dict[str, Any]:
 
 
 def _index_changes(table: Table, item: Item, stored: Item | None) -> Iterable[Change]:
-    """Exactly the difference, unless the ttl of all index items has to move."""
-    agent_id, ttl = item["agentId"], item.get("indexTtl")
+    """Exactly the difference, unless the ttl or the shard of all index items has to move."""
+    agent_id, ttl, shard = item["agentId"], item.get("indexTtl"), _shard(item)
     before = _indexed(stored) if stored else set()
     now = _indexed(item)
-    kept = before & now if stored and stored.get("indexTtl") == ttl else set()
+    kept = before & now if stored and stored.get("indexTtl") == ttl and _shard(stored) == shard else set()
     for capability in sorted(before - now):
         yield table.delete(index_key(capability, agent_id))
     for capability in sorted(now - kept):
-        entry = index_key(capability, agent_id) | {"capability": capability, "capabilityOf": agent_id}
+        entry = index_key(capability, agent_id) | {"capability": f"{capability}{shard}", "capabilityOf": agent_id}
         yield table.put(entry if ttl is None else entry | {"ttl": ttl})
+
+
+def _shard(item: Item) -> str:
+    """What the names of the shards that hold the agent's index items end in."""
+    count = item.get("indexShards")
+    if not isinstance(count, int) or count == 1:
+        return ""
+    from common.sharding import shard_name, shard_of
+
+    return shard_name("", shard_of(item["agentId"], count))

@@ -28,6 +28,8 @@ class AgentRegistry:
             database,
             settings.required(environment, "AGENT_REGISTRY_TABLE_NAME"),
             settings.required(environment, "CAPABILITY_INDEX_NAME"),
+            int(environment.get("CAPABILITY_SHARDS") or 1),
+            int(environment.get("CAPABILITY_SHARDS_READ") or 1),
         )
         self._database = database
         self._markers = settings.required(environment, "IDEMPOTENCY_TABLE_NAME")
@@ -42,9 +44,9 @@ class AgentRegistry:
 
         def work(also: Also) -> Answer:
             def marker(agent: dict[str, Any], is_new: bool) -> list[Change]:
-                return also(_registered(agent, is_new))
+                return also(profile.answer(agent, is_new))
 
-            return _registered(
+            return profile.answer(
                 *self._store.register(
                     wanted, lease_seconds, lambda version: preconditions.check(request, version), marker
                 )
@@ -92,13 +94,6 @@ def build(environment: Mapping[str, str]) -> App:
         "DELETE /agents/{id}": registry.delete,
     }
     return App(routes, database, environment)
-
-
-def _registered(agent: dict[str, Any], is_new: bool) -> Answer:
-    headers = {"etag": preconditions.etag(agent["version"])}
-    if is_new:
-        headers["location"] = f"/agents/{agent['id']}"
-    return Answer(201 if is_new else 200, agent, headers)
 
 
 def _unknown() -> Problem:

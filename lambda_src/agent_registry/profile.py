@@ -1,10 +1,12 @@
-"""What a registration may say; openapi.yaml says it to the callers."""
+"""What a registration may say, and what it gives; openapi.yaml says it to the callers."""
 
 from __future__ import annotations
 
 import re
 
 from agent_registry.store import ID_PATTERN, MAXIMUM_CAPABILITIES, wrong_capability
+from common import preconditions
+from common.events import Answer
 from common.validation import Fields
 
 TYPE_CHECKING = False
@@ -39,6 +41,14 @@ def read(body: dict[str, Any]) -> tuple[dict[str, Any], int | None]:
     lease_seconds = fields.integer("leaseSeconds", low=1, high=MAXIMUM_LEASE_SECONDS)
     fields.done()
     return values, lease_seconds
+
+
+def answer(agent: dict[str, Any], is_new: bool) -> Answer:
+    """What a registration gives: the agent, its version, and where it is if it is new."""
+    headers = {"etag": preconditions.etag(agent["version"])}
+    if is_new:
+        headers["location"] = f"/agents/{agent['id']}"
+    return Answer(201 if is_new else 200, agent, headers)
 
 
 def _wrong_endpoint(endpoint: str) -> str | None:

@@ -4,6 +4,10 @@ One table. An agent's item has its id as `agentId`; each of its capabilities has
 `agentId` = capability#<normal form>#<id>, which is all that the index `CapabilityIndex` holds
 (`capability`, `capabilityOf`). Items of agents and index items change in one transaction.
 
+A capability that many agents register may be spread over shards, see common.sharding: then `capability` is the name of
+a shard. The keys stay the same, so that there is one index item whatever shard it is in; the agent's `indexShards` is
+the number of shards that it was chosen from, if that is more than one.
+
 A lease is the `ttl` of the agent's item, and of nothing else; what is written of all this says changes.py.
 """
 
@@ -12,7 +16,6 @@ from __future__ import annotations
 import re
 
 from common import clock, paging
-from common.errors import ConditionFailed, Problem
 from common.normal_form import normal
 
 TYPE_CHECKING = False
@@ -36,12 +39,22 @@ _INDEX_PREFIX = "capability#"
 
 
 class AgentStore:
-    def __init__(self, database: Database, table_name: str, index_name: str) -> None:
+    """Over `shards_written` of a capability new index items are spread, see common.sharding."""
+
+    def __init__(
+        self, database: Database, table_name: str, index_name: str, shards_written: int = 1, shards_read: int = 1
+    ) -> None:
         self._database = database
         self._index = index_name
         self._table = database.table(
             table_name, {"agentId": "S"}, {index_name: {"capability": "S", "capabilityOf": "S"}}
         )
+        self._query: Any = self._table.query
+        self._shards_written = shards_written
+        if shards_read > 1:
+            from common import sharded_query
+
+            self._query = sharded_query.reader(self._table, "capability", "capabilityOf", shards_read)
 
     def get(self, agent_id: str) -> Agent | None:
         item = self._stored_live(agent_id)
@@ -65,11 +78,11 @@ class AgentStore:
             stored = self._table.get({"agentId": profile["id"]})
             live = self._live(stored)
             check(version(live))
-            item, own = changes.registration(self._table, profile, lease_seconds, stored, live)
+            item, own = changes.registration(self._table, profile, lease_seconds, stored, live, self._shards_written)
             agent, is_new = shown(item), live is None
-            if self._written(own, also(agent, is_new)):
+            if changes.written(self._database, own, also(agent, is_new)):
                 return agent, is_new
-        raise _too_many_races()
+        raise changes.too_many_races()
 
     def delete(self, agent_id: str, check: Callable[[int | None], None]) -> bool:
         """False if there is no such agent."""
@@ -80,9 +93,9 @@ class AgentStore:
             check(version(live))
             if live is None:
                 return False
-            if self._written(changes.removal(self._table, live), []):
+            if changes.written(self._database, changes.removal(self._table, live), []):
                 return True
-        raise _too_many_races()
+        raise changes.too_many_races()
 
     def discover(self, capability: str, limit: int, after: Any, deadline: float) -> tuple[list[Agent], Any]:
         """One page of the live agents that have a capability (in its normal form), and where the next one begins."""
@@ -91,7 +104,7 @@ class AgentStore:
 
         def fetch(after_id: Any, count: int) -> tuple[list[tuple[str, Agent | None]], bool]:
             # one more than is looked at, to know whether the page is the last
-            entries, last = self._table.query(
+            entries, last = self._query(
                 capability,
                 index=self._index,
                 limit=count + 1,
@@ -118,16 +131,6 @@ class AgentStore:
 
     def _live(self, item: Item | None) -> Item | None:
         return None if item is None or clock.is_past(item.get("ttl")) else item
-
-    def _written(self, own: list[Change], others: list[Change]) -> bool:
-        """False when somebody else was faster."""
-        try:
-            self._database.write([*own, *others])
-        except ConditionFailed as error:
-            if any(position >= len(own) for position in error.positions):
-                raise
-            return False
-        return True
 
 
 def wrong_capability(capability: str) -> str | None:
@@ -181,7 +184,3 @@ def is_ours(item: Item) -> bool:
 
 def index_key(capability: str, agent_id: str) -> dict[str, Any]:
     return {"agentId": f"{_INDEX_PREFIX}{capability}#{agent_id}"}
-
-
-def _too_many_races() -> Problem:
-    return Problem(409, "the agent is being changed by many others at the same time; try again")

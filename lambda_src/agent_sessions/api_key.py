@@ -65,7 +65,9 @@ class ApiKey:
 
     def _read(self, until: float) -> dict[str, Any]:
         body = json.dumps(self._request).encode()
-        for attempt in range(1, _ATTEMPTS + 1):
+        attempt = 0
+        while True:
+            attempt += 1
             seconds = min(_SECONDS, until - time.monotonic())
             if seconds <= 0:
                 raise ReplyFailed(f"no time was left to read {NAME}")
@@ -76,7 +78,6 @@ class ApiKey:
             if attempt == _ATTEMPTS or not (status >= 500 or status == 0 or "Throttl" in code):
                 raise ReplyFailed(f"{NAME} can't be read by {self._api[0]}:{self._operation}: {code}")
             time.sleep(min(_PAUSE_SECONDS * attempt, seconds))
-        raise AssertionError("unreachable: the last attempt returns or raises")
 
     def _attempt(self, body: bytes, seconds: float) -> tuple[int, dict[str, Any]]:
         """Status and answer; status 0, with the reason as its code, where there is none."""

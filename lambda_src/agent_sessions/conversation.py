@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from agent_sessions.caller import Owner
-from agent_sessions.store import entry, head_key, is_visible, may_be_session, unknown, version
+from agent_sessions.store import entry, head_key, in_shard, is_visible, may_be_session, unknown, version
 from common import clock
 from common.errors import ConditionFailed, Problem
 
@@ -181,6 +181,7 @@ def _open(store: SessionStore, owner: Owner, before: Item, message: Item, locati
         "messageCount": 1,
         # sessions of older applications have messages that were never counted
         "countsAll": True,
+        **in_shard(owner.tenant, owner.user, store.shards_written),
     }
     if location is not None:
         session["locationId"] = location
@@ -211,7 +212,8 @@ def _open(store: SessionStore, owner: Owner, before: Item, message: Item, locati
 def _stored(store: SessionStore, message: Item, session_id: str, at: int) -> Item:
     days = store.message_ttl_days
     expiry = {"ttl": clock.seconds_up(at) + days * _DAY_SECONDS} if days else {}
-    return message | {"sessionId": session_id, "timestamp": clock.text(at)} | expiry
+    place = in_shard(message["tenantId"], session_id, store.shards_written)
+    return message | {"sessionId": session_id, "timestamp": clock.text(at)} | expiry | place
 
 
 def _put(store: SessionStore, message: Item) -> Change:

@@ -118,16 +118,9 @@ class Erasure:
 
     def _without_entry(self) -> Iterable[list[str]]:
         """Sessions that only the index tells of: an older application wrote them."""
-        after: Key | None = None
-        user = self._owner.user
+        after: Any = None
         while True:
-            items, after = self._store.sessions.query(
-                self._owner.tenant,
-                index=self._store.user_index,
-                limit=_SESSIONS,
-                after=after,
-                between=(user, user),
-            )
+            items, after = self._store.indexed_sessions(self._owner, _SESSIONS, after)
             # the index may still show what is gone
             live = self._store.sessions.get_many([self._key(item["id"]) for item in items])
             if live:

@@ -25,14 +25,7 @@ class AgentSessions:
     def __init__(self, database: Database, environment: Mapping[str, str]) -> None:
         self._environment = environment
         self._callers = Callers(environment)
-        self._store = SessionStore(
-            database,
-            settings.required(environment, "DYNAMODB_SESSIONS_TABLE"),
-            settings.required(environment, "DYNAMODB_MESSAGES_TABLE"),
-            settings.required(environment, "TENANT_USER_INDEX_NAME"),
-            settings.required(environment, "SESSION_TIMESTAMP_INDEX_NAME"),
-            int(environment.get("MESSAGE_TTL_DAYS") or 0),
-        )
+        self._store = SessionStore(database, environment)
         self._recovery_days = int(environment.get("POINT_IN_TIME_RECOVERY_DAYS") or 0)
         self._backend: Any = None
         if environment.get("REPLY_BACKEND", "echo") != "echo":

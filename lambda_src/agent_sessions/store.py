@@ -7,16 +7,21 @@ time of the one opened last as its `clock`. Entries and heads have no `userId`, 
 
 A head may also say that sessions of an older application are being given entries (`adopting`, see takeover.py), or
 that all is being erased (`erasing`, see erasure.py). A session with `erasing` is gone for every reader.
+
+With shards for tenants, sessions and messages have a `tenantShard`, <shard>#<tenant>, the key of indexes that bear a
+tenant of any size, where those by `tenantId` do not. A session is in the shard of its user, so that a user's sessions
+are together; a message in that of its session. The number stands first: no tenant's id makes another tenant's shard.
 """
 
 from __future__ import annotations
 
 from agent_sessions.caller import USER_PREFIX
-from common import clock, paging
+from common import clock, paging, settings
 from common.errors import Problem
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Any
 
     from agent_sessions.caller import Owner
@@ -31,17 +36,24 @@ _TIME_LENGTH = len("2026-11-21T03:47:12.000000Z")
 
 
 class SessionStore:
-    def __init__(
-        self, database: Database, sessions: str, messages: str, user_index: str, time_index: str, message_ttl_days: int
-    ) -> None:
+    def __init__(self, database: Database, environment: Mapping[str, str]) -> None:
         self.database = database
-        self.user_index = user_index
-        self.time_index = time_index
-        self.message_ttl_days = message_ttl_days
+        self.message_ttl_days = int(environment.get("MESSAGE_TTL_DAYS") or 0)
+        self.time_index = settings.required(environment, "SESSION_TIMESTAMP_INDEX_NAME")
+        # the index is by `tenantShard` where shards are read; they are written before that
+        self._user_index = settings.required(environment, "TENANT_USER_INDEX_NAME")
+        self.shards_written = int(environment.get("TENANT_SHARDS") or 0)
+        self._shards_read = int(environment.get("TENANT_SHARDS_READ") or 0)
         self.sessions = database.table(
-            sessions, {"id": "S", "tenantId": "S"}, {user_index: {"tenantId": "S", "userId": "S"}}
+            settings.required(environment, "DYNAMODB_SESSIONS_TABLE"),
+            {"id": "S", "tenantId": "S"},
+            {self._user_index: {"tenantShard" if self._shards_read else "tenantId": "S", "userId": "S"}},
         )
-        self.messages = database.table(messages, {"id": "S"}, {time_index: {"sessionId": "S", "timestamp": "S"}})
+        self.messages = database.table(
+            settings.required(environment, "DYNAMODB_MESSAGES_TABLE"),
+            {"id": "S"},
+            {self.time_index: {"sessionId": "S", "timestamp": "S"}},
+        )
 
     def session(self, tenant: str, session_id: str, user: str | None) -> Item | None:
         """A session of the tenant, and of the user if one is named."""
@@ -90,6 +102,32 @@ class SessionStore:
                 break
         return [], None
 
+    def indexed_sessions(self, owner: Owner, limit: int, after: Any) -> tuple[list[Item], Any]:
+        """Up to `limit` of the user's sessions by the tenant's index, and where to go on, None at the end.
+
+        It may still show what is gone, and has what an older application wrote. Shards are looked through one after the
+        other: a user's sessions are in one, but which it is changes with the number of shards that are written.
+        """
+        shards: list[str | None] = [f"{shard}#{owner.tenant}" for shard in range(self._shards_read)]
+        shards = shards or [None]
+        here = after and after.get("tenantShard")
+        if here not in shards:
+            # remembered when the index was another one: once more from the beginning
+            here, after = shards[0], None
+        left = iter(shards[shards.index(here) :])
+        for shard in left:
+            items, last = self.sessions.query(
+                shard or owner.tenant,
+                index=self._user_index,
+                limit=limit,
+                after=after if after and "id" in after else None,
+                between=(owner.user, owner.user),
+            )
+            if items or last:
+                return items, last or next(({"tenantShard": shard} for shard in left), None)
+            after = None
+        return [], None
+
     def messages_of(
         self, session: Item, limit: int, after: Any, deadline: float, *, newest_first: bool
     ) -> tuple[list[dict[str, Any]], Any]:
@@ -119,6 +157,15 @@ class SessionStore:
             return page, len(items) > count or last is not None
 
         return paging.fill(limit, after, fetch, deadline)
+
+
+def in_shard(tenant: str, member: str, count: int) -> dict[str, str]:
+    """What an item has of its place among so many shards of the tenant; nothing if there are none."""
+    if not count:
+        return {}
+    from common.sharding import shard_of
+
+    return {"tenantShard": f"{shard_of(member, count)}#{tenant}"}
 
 
 def head_key(owner: Owner) -> dict[str, str]:

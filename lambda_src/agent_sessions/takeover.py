@@ -32,13 +32,7 @@ def take_over(store: SessionStore, owner: Owner, head: Item | None, deadline: fl
                 503, "older records of this user are being taken over; repeat the call", headers={"retry-after": "1"}
             )
         state: dict[str, Any] = head["adopting"] if head else {}
-        listed, last = store.sessions.query(
-            owner.tenant,
-            index=store.user_index,
-            limit=PAGE,
-            after=state.get("after"),
-            between=(owner.user, owner.user),
-        )
+        listed, last = store.indexed_sessions(owner, PAGE, state.get("after"))
         # the index may still show what is gone
         keys = [{"id": item["id"], "tenantId": owner.tenant} for item in listed]
         sessions = [item for item in store.sessions.get_many(keys) if is_owned(item, owner)]

@@ -18,6 +18,7 @@ from chat_sessions.items import (
     head_key,
     is_ours,
     number,
+    recency,
     text,
     unchanged,
     version,
@@ -138,7 +139,11 @@ class Appending:
         ]
 
     def _head_change(self, head: Item, now: int, ttl: int | None, *, is_exact: bool) -> Change:
-        to_set: dict[str, Any] = {"last_accessed": clock.text(now), "GSI1SK": clock.text(now), CLOCK: now}
+        to_set: dict[str, Any] = {
+            "last_accessed": clock.text(now),
+            "GSI1SK": recency(now, self._store.recency_granularity_seconds),
+            CLOCK: now,
+        }
         to_add: dict[str, int] = {}
         expect = unchanged(head)
         if user := text(head, "user_id"):

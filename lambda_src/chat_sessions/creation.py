@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from chat_sessions.items import CLOCK, USER_PREFIX, head_key, is_live, partition
+from chat_sessions.items import CLOCK, USER_PREFIX, head_key, is_live, partition, recency
 from common import clock
 from common.errors import ConditionFailed, Problem
 
@@ -49,7 +49,7 @@ def create(
         "version": 1,
         CLOCK: now,
         "GSI1PK": USER_PREFIX + wanted["user_id"],
-        "GSI1SK": time,
+        "GSI1SK": recency(now, store.recency_granularity_seconds),
         **policy.of_new_session(clock.seconds_up(now)),
     }
     store.database.write([store.table.put(head, expect={"PK": None}), *also(head)])

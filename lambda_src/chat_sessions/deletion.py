@@ -36,6 +36,7 @@ PAGE = 250
 RESERVED_SECONDS = 1.5
 MAXIMUM_RACES = 10
 MAXIMUM_TOMBSTONES = 25
+_TURN_MICROSECONDS = 3600 * 1_000_000
 
 
 def delete(
@@ -76,7 +77,7 @@ def bury(store: ChatStore, session_id: str, head: Item | None, *, is_exact: bool
         **head_key(session_id),
         "deleted_at": now,
         "version": version(head) if head else 0,
-        "GSI1PK": DELETING,
+        "GSI1PK": _gathering(store, session_id),
         "GSI1SK": now,
     }
     expect: dict[str, Any] = {"PK": None}
@@ -113,12 +114,14 @@ def purge(store: ChatStore, session_id: str, deadline: float) -> bool:
 
 
 def finish_all(store: ChatStore, deadline: float) -> dict[str, int]:
-    """Go on with every deletion that was interrupted, the oldest first; how many came to their end, or did not."""
+    """Go on with every deletion that was interrupted, the oldest of a partition first; how many came to their end, or
+    did not."""
     finished = unfinished = 0
     failure: TableError | None = None
+    partitions = _partitions(store)
     after: Any = None
-    while time.monotonic() + RESERVED_SECONDS < deadline:
-        entries, after = store.table.query(DELETING, index=store.index, limit=MAXIMUM_TOMBSTONES, after=after)
+    while partitions and time.monotonic() + RESERVED_SECONDS < deadline:
+        entries, after = store.table.query(partitions[-1], index=store.index, limit=MAXIMUM_TOMBSTONES, after=after)
         for entry in entries:
             try:
                 is_finished = purge(store, entry["PK"].removeprefix(SESSION_PREFIX), deadline)
@@ -127,8 +130,28 @@ def finish_all(store: ChatStore, deadline: float) -> dict[str, int]:
             finished += is_finished
             unfinished += not is_finished
         if after is None:
-            break
+            partitions.pop()
     if failure is not None:
         # the invocation fails, for the alarm, but only after every other session had its turn
         raise failure
     return {"finished": finished, "unfinished": unfinished}
+
+
+def _gathering(store: ChatStore, session_id: str) -> str:
+    """Where in the index the tombstone of this session waits for its end."""
+    if store.shards_written == 1:
+        return DELETING
+    from common.sharding import shard_name, shard_of
+
+    return shard_name(DELETING, shard_of(session_id, store.shards_written))
+
+
+def _partitions(store: ChatStore) -> list[str]:
+    """All that tombstones may wait in, each time another one at the end, so that none waits for the others for ever."""
+    count = store.shards_read
+    if count == 1:
+        return [DELETING]
+    from common.sharding import shard_name
+
+    last = clock.now() // _TURN_MICROSECONDS
+    return [shard_name(DELETING, (last + 1 + one) % count) for one in range(count)]

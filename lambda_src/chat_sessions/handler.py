@@ -32,6 +32,9 @@ class ChatSessions:
             database,
             settings.required(environment, "DYNAMODB_TABLE_NAME"),
             settings.required(environment, "USER_SESSIONS_INDEX_NAME"),
+            int(environment.get("RECENCY_GRANULARITY_SECONDS") or 0),
+            int(environment.get("DELETION_SHARDS") or 1),
+            int(environment.get("DELETION_SHARDS_READ") or 1),
         )
         self._database = database
         self._environment = environment

@@ -45,6 +45,11 @@ def head_key(session_id: str) -> Key:
     return {"PK": partition(session_id), "SK": METADATA}
 
 
+def recency(microseconds: int, granularity_seconds: int) -> str:
+    """The place of a session of this time in its user's list: the time, or the beginning of its granule."""
+    return clock.text(microseconds - microseconds % (granularity_seconds * 1_000_000 or 1))
+
+
 def is_live(head: Item | None) -> bool:
     return head is not None and "deleted_at" not in head and not clock.is_past(head.get("ttl"))
 

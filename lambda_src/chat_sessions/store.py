@@ -29,9 +29,24 @@ if TYPE_CHECKING:
 
 
 class ChatStore:
-    def __init__(self, database: Database, table_name: str, index_name: str) -> None:
+    """`recency_granularity_seconds`: how far a session's place in its user's list may lie before its last use.
+    Tombstones are spread over `shards_written` partitions, see common.sharding.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        table_name: str,
+        index_name: str,
+        recency_granularity_seconds: int = 0,
+        shards_written: int = 1,
+        shards_read: int = 1,
+    ) -> None:
         self.database = database
         self.index = index_name
+        self.recency_granularity_seconds = recency_granularity_seconds
+        self.shards_written = shards_written
+        self.shards_read = shards_read
         self.table = database.table(table_name, {"PK": "S", "SK": "S"}, {index_name: {"GSI1PK": "S", "GSI1SK": "S"}})
 
     def head(self, session_id: str, user: str | None) -> Item:
@@ -92,7 +107,11 @@ class ChatStore:
                 ([entry["GSI1SK"], entry["PK"], entry["SK"]], heads.pop(entry["PK"], None)) for entry in entries[:count]
             ], len(entries) > count or last is not None
 
-        return paging.fill(limit, after, fetch, deadline)
+        sessions, position = paging.fill(limit, after, fetch, deadline)
+        if self.recency_granularity_seconds:
+            # the index has no order within a granule
+            sessions.sort(key=lambda session: str(session.get("last_accessed", "")), reverse=True)
+        return sessions, position
 
 
 def _shown(item: Item) -> Shown | None:

@@ -10,7 +10,7 @@ from common.errors import InvalidValue, Problem
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
     from typing import Any
 
     Number = int | Decimal
@@ -91,14 +91,6 @@ class Fields:
             self._note(name, detail=f"must be a number from {low} to {high}")
             return None
         return value
-
-    def choice(self, name: str, allowed: Sequence[str]) -> str:
-        value = self._take(name)
-        if value not in allowed:
-            missing = value is None
-            self._note(name, detail="is missing" if missing else f"must be {' or '.join(allowed)}")
-            return ""
-        return str(value)
 
     def json_object(self, name: str) -> dict[str, Any] | None:
         """An object of any JSON that an attribute of an item can hold; None if it is left out or null."""

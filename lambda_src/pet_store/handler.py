@@ -34,6 +34,7 @@ class PetRoutes:
             settings.required(environment, "PET_STORE_TABLE_NAME"),
             settings.required(environment, "TYPE_PRICE_INDEX_NAME"),
             is_seeded=environment.get("SEED", "true") == "true",
+            id_block_size=int(environment.get("ID_BLOCK_SIZE") or 1),
         )
         self._database = database
         self._markers = settings.required(environment, "IDEMPOTENCY_TABLE_NAME")

@@ -3,6 +3,8 @@
 A pet's item has its `id` as key. Beyond `name`, `type` and `price` it holds `version`; pets that an older application
 wrote have none. The item with id 0 is no pet but the counter: `last` is the highest id given out. It has `seeded` once
 it is known to be past every pet that was there before it, see takeover.py; until then it is not to be relied on.
+
+Ids may be taken from the counter in blocks: then each execution environment gives out a block of its own.
 """
 
 from __future__ import annotations
@@ -36,12 +38,16 @@ MAXIMUM_ID_DIGITS = 37
 
 
 class PetStore:
-    def __init__(self, database: Database, table_name: str, index_name: str, *, is_seeded: bool) -> None:
+    def __init__(
+        self, database: Database, table_name: str, index_name: str, *, is_seeded: bool, id_block_size: int = 1
+    ) -> None:
         self._database = database
         self._index = index_name
         self._table = database.table(table_name, {"id": "N"}, {index_name: {"type": "S", "price": "N"}})
         self._is_seeded = is_seeded
         self._counter_seen = False
+        self._id_block_size = id_block_size
+        self._block = iter(range(0))
 
     def get(self, pet_id: int) -> Pet | None:
         item = self._table.get({"id": pet_id})
@@ -54,7 +60,7 @@ class PetStore:
         """The new pet. `also` is given it and returns further changes for the same transaction."""
         self.take_over_once()
         for _ in range(MAXIMUM_RACES):
-            pet_id = self._table.add(COUNTER, "last", 1)
+            pet_id = self._next_id()
             if pet_id == 1:
                 # the first of all, or the counter was deleted meanwhile: then what is there must be found again
                 self._counter_seen = False
@@ -69,10 +75,19 @@ class PetStore:
                     raise
                 from pet_store import takeover
 
+                self._block = iter(range(0))
                 takeover.move_past(self._database, self._table, pet_id)
             else:
                 return pet
         raise Problem(503, "others add pets past the counter of this store; try again", headers={"retry-after": "1"})
+
+    def _next_id(self) -> int:
+        pet_id = next(self._block, None)
+        if pet_id is None:
+            last = self._table.add(COUNTER, "last", self._id_block_size)
+            self._block = iter(range(last - self._id_block_size + 1, last + 1))
+            pet_id = next(self._block)
+        return pet_id
 
     def page(self, limit: int, after: Any, deadline: float) -> tuple[list[Pet], Any]:
         """One page of all pets by id, and where the next one begins.

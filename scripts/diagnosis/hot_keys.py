@@ -62,8 +62,9 @@ def _throttled(examined: Examined, system: str, place: str, name: str, report: d
             "throttled-key",
             name,
             f"requests to {place} are throttled for the keys {listed}",
-            "one partition bears 3,000 reads or 1,000 writes a second, whatever the table's capacity: spread the key, "
-            "or read it less often; if the table's capacity is at its end, raise that",
+            "one partition bears 3,000 reads or 1,000 writes a second, whatever the table's capacity: spread the key "
+            "(docs/scale.md says by which variable), or read it less often; if the table's capacity is at its end, "
+            "raise that",
             fixes.edit_and_apply(examined.environment),
             system=system,
         )
@@ -84,7 +85,7 @@ def _accessed(examined: Examined, system: str, place: str, name: str, report: di
                 f"and in its busiest minute {near:.0%} of what a partition bears",
                 "a partition bears 3,000 reads or 1,000 writes a second: beyond, requests for this key are throttled "
                 "whatever the table's capacity. Whoever asks that often may keep answers for a while, or "
-                "spread the key",
+                "spread the key: docs/scale.md says by which variable",
                 _who_asks(examined, system, name),
                 system=system,
                 severity="" if near >= NEAR_THE_END else "info",

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from agent_profiles import changes, facts
-from agent_profiles.items import is_ours
 from common.change import Change, Writing
 from common.table import Item
 
@@ -20,9 +19,7 @@ class MatchEntries:
 
     def of(self, item: Item | None) -> list[Change]:
         """Puts of what belongs to a profile's item; older applications wrote items without entries."""
-        if item is None or not is_ours(item):
-            return []
-        return [self.match.put(entry) for entry in facts.entries(item["id"], item["indexed"])]
+        return [self.match.put(entry) for entry in facts.stored_entries(item)] if item else []
 
     def righting(self, own: list[Change], found: list[Item], profile_id: str, stored: Item | None) -> list[Change]:
         """What makes those of `own` that were `found` fit `stored`, if it is still that; nothing where they do."""

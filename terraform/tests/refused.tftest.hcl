@@ -80,6 +80,32 @@ run "numbers_above_their_bounds" {
   expect_failures = [var.point_in_time_recovery_days, var.function_defaults, var.functions, var.agent_sessions, var.api_throttling, var.alarms, var.name_prefix]
 }
 
+run "shards_that_would_lose_something" {
+  command = plan
+
+  variables {
+    agent_registry = { capability_shards = { write = 16, read = 8 } }
+    agent_profiles = { match_shards = { write = 65 } }
+    agent_sessions = { tenant_shards = { write = 16 } }
+    pet_store      = { id_block_size = 101 }
+    chat_sessions  = { deletion_shards = { write = 0 } }
+  }
+
+  expect_failures = [var.agent_registry, var.agent_profiles, var.agent_sessions, var.pet_store, var.chat_sessions]
+}
+
+run "parts_that_are_none" {
+  command = plan
+
+  variables {
+    agent_registry = { capability_shards = { write = 1.5 } }
+    agent_sessions = { tenant_shards = { write = 4, stage = "gone" } }
+    chat_sessions  = { recency_granularity_seconds = -1 }
+  }
+
+  expect_failures = [var.agent_registry, var.agent_sessions, var.chat_sessions]
+}
+
 run "markers_kept_too_long" {
   command = plan
 

@@ -217,3 +217,42 @@ run "a_migration_that_is_done" {
     error_message = "Only the new one is left."
   }
 }
+
+run "a_tenants_indexes_are_made_beside_the_others" {
+  command = plan
+
+  variables {
+    systems        = ["agent_sessions"]
+    agent_sessions = { tenant_shards = { write = 16, stage = "add" } }
+  }
+
+  assert {
+    condition = { for table, declared in output.verification.systems.agent_sessions.tables : table => keys(declared.indexes) } == {
+      sessions = ["TenantShardUserIndex", "TenantUserIndex"]
+      messages = ["SessionTimestampIndex", "TenantShardTimestampIndex", "TenantTimestampIndex"]
+    }
+    error_message = "Both kinds of indexes must exist while items are brought to the new ones."
+  }
+
+  assert {
+    condition     = output.shards.agent_sessions.write == 16 && output.shards.agent_sessions.read == 16 && output.shards.agent_registry == null
+    error_message = "As many shards are read as are written, unless more are stated."
+  }
+}
+
+run "a_tenants_indexes_replace_the_others" {
+  command = plan
+
+  variables {
+    systems        = ["agent_sessions"]
+    agent_sessions = { tenant_shards = { write = 16, stage = "done" } }
+  }
+
+  assert {
+    condition = { for table, declared in output.verification.systems.agent_sessions.tables : table => keys(declared.indexes) } == {
+      sessions = ["TenantShardUserIndex"]
+      messages = ["SessionTimestampIndex", "TenantShardTimestampIndex"]
+    }
+    error_message = "At the end there are the new indexes alone."
+  }
+}

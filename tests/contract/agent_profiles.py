@@ -1,6 +1,7 @@
 """The agent profiles' function on one engine."""
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -82,13 +83,13 @@ class Profiles(Application):
             self.database.write([table.put(item)])
 
     def ways(self, profile_id: str) -> list[str]:
-        """The entries of the match table that lead to a profile."""
+        """The entries of the match table that lead to a profile, whatever shards they are in."""
         if self.engine.url is None:
             rows = [(row["entry"]["S"], row["id"]["S"]) for row in self.entries.rows.values()]  # type: ignore[union-attr]
         else:
             found = self.engine.boto3.scan(TableName=self.entries.name, ConsistentRead=True)["Items"]
             rows = [(item["entry"]["S"], item["id"]["S"]) for item in found]
-        return sorted(entry for entry, one in rows if one == profile_id)
+        return sorted(re.sub("  [0-9]+$", "", entry) for entry, one in rows if one == profile_id)
 
 
 @contextmanager

@@ -19,6 +19,7 @@ NAMES = {
 with mock.patch.dict(os.environ, {"PERSISTENCE": "memory", **NAMES}):
     from agent_sessions import handler
     from agent_sessions.caller import Owner
+    from agent_sessions.store import in_shard
 
 CONTRACT = Contract(Path(handler.__file__).parent / "openapi.yaml")
 SESSIONS_KEY = {"id": "S", "tenantId": "S"}
@@ -89,7 +90,12 @@ class AgentSessions(Application):
     def store(
         self, *, sessions: list[dict[str, Any]] | None = None, messages: list[dict[str, Any]] | None = None
     ) -> None:
-        """Write items past the function."""
+        """Write items past the function; where tenants have shards, as all items are once those are read."""
+        if shards := self.app.routes["POST /agent/process"].__self__._store.shards_written:
+            sessions = [
+                {**in_shard(one["tenantId"], one["userId"], shards), **one} if "userId" in one else one
+                for one in sessions or []
+            ]
         self.engine.load(self.database, self.sessions.name, sessions or [])
         self.engine.load(self.database, self.messages.name, messages or [])
 
@@ -130,10 +136,13 @@ def new_agent_sessions(engine: Engine, **environment: str) -> Iterator[AgentSess
             "TenantTimestampIndex": {"tenantId": "S", "timestamp": "S"},
         },
     }
+    given = engine.environment | environment
+    if "TENANT_SHARDS_READ" in given:
+        indexes["sessions"][given["TENANT_USER_INDEX_NAME"]] = {"tenantShard": "S", "userId": "S"}
     with engine.tables(
         projection="ALL",
         sessions=(SESSIONS_KEY, indexes["sessions"]),
         messages=(MESSAGES_KEY, indexes["messages"]),
     ) as names:
         tables = {"DYNAMODB_SESSIONS_TABLE": names["sessions"], "DYNAMODB_MESSAGES_TABLE": names["messages"]}
-        yield AgentSessions(engine, {**engine.environment, **NAMES, **tables, **environment})
+        yield AgentSessions(engine, {**NAMES, **tables, **given})

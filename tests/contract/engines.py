@@ -1,4 +1,5 @@
-"""What the tables of the contract tests run on: memory, moto, and real engines where they are at hand.
+"""What the tables of the contract tests run on: memory (as it is, and with all options for scale), moto, and real
+engines where they are at hand.
 
 DYNAMODB_LOCAL_JAR names a DynamoDBLocal.jar (its licence forbids shipping it), DYNAMODB_ENDPOINT a running service.
 DYNOXIDE names the executable of dynoxide, whose ConsumedCapacity its own tests hold against AWS's; DynamoDB Local's is
@@ -33,11 +34,25 @@ from tests.ports import free_port
 REGION = "eu-north-1"
 # An engine beside much else on this machine: what the client does about one that is silent, its own tests prove.
 PATIENCE_SECONDS = 60.0
+# The options of docs/scale.md: the contracts hold with all of them on, too.
+SCALED = {
+    "CAPABILITY_SHARDS": "5",
+    "CAPABILITY_SHARDS_READ": "7",
+    "MATCH_SHARDS": "3",
+    "MATCH_SHARDS_READ": "4",
+    "TENANT_SHARDS": "3",
+    "TENANT_SHARDS_READ": "4",
+    "TENANT_USER_INDEX_NAME": "TenantShardUserIndex",
+    "ID_BLOCK_SIZE": "10",
+    "DELETION_SHARDS": "3",
+    "DELETION_SHARDS_READ": "4",
+    "RECENCY_GRANULARITY_SECONDS": "1",
+}
 Schema = tuple[dict[str, str], dict[str, dict[str, str]]]  # key and indexes, attribute to type
 
 
 class Engine:
-    """`url` is None for memory."""
+    """`url` is None for memory; `scaled` is memory with the options of docs/scale.md on."""
 
     def __init__(self, name: str, url: str | None) -> None:
         self.name = name
@@ -49,7 +64,7 @@ class Engine:
     def environment(self) -> dict[str, str]:
         """What a function is given to use this engine."""
         if self.url is None:
-            return {"PERSISTENCE": "memory"}
+            return {"PERSISTENCE": "memory"} | (SCALED if self.name == "scaled" else {})
         return {
             "PERSISTENCE": "dynamodb",
             "AWS_REGION": os.environ.get("AWS_REGION", REGION),
@@ -181,7 +196,7 @@ def _key_schema(schema: dict[str, str]) -> list[dict[str, str]]:
     return [{"AttributeName": name, "KeyType": kind} for name, kind in zip(schema, ("HASH", "RANGE"), strict=False)]
 
 
-ALWAYS = ("memory", "moto")
+ALWAYS = ("memory", "scaled", "moto")
 ELSEWHERE = ("dynamodb_local", "endpoint")
 
 
@@ -198,7 +213,7 @@ def missing(name: str) -> str | None:
 
 @contextmanager
 def running(name: str) -> Iterator[Engine]:
-    if name == "memory":
+    if name in ("memory", "scaled"):
         yield Engine(name, None)
     elif name == "moto":
         _at_a_size()

@@ -7,17 +7,19 @@ from typing import Any
 
 import pytest
 
+from scripts.simulation.load import CHANGED_TABLES, TABLES
 from tests.terraform.running import REPOSITORY, Terraform, copy_code, drop_backend, empty_aws
 
 SECRET = "arn:aws:secretsmanager:us-east-1:123456789012:secret:reply-key-AbCdEf"
 STACK = {
     "environment": "dev",
     "lambda_manifest": "tests/fixtures/manifest.json",
-    "agent_registry": {"table_name": "registry-a"},
+    "agent_registry": {"table_name": "registry-a", "capability_shards": {"write": 4, "read": 16}},
     "agent_profiles": {
         "profiles_table_name": "profiles-a",
         "conversations_table_name": "conversations-a",
         "match_table_name": "match-a",
+        "match_shards": {"write": 4},
     },
     "agent_sessions": {
         "sessions_table_name": "sessions-a",
@@ -29,9 +31,16 @@ STACK = {
             "key_secret_arn": SECRET,
             "timeout_seconds": 3,
         },
+        "tenant_shards": {"write": 8, "read": 16, "stage": "read"},
     },
-    "pet_store": {"table_name": "pets-a", "seed": False},
-    "chat_sessions": {"table_name": "overruled", "session_ttl_days": 10, "session_ttl_base": "last_accessed"},
+    "pet_store": {"table_name": "pets-a", "seed": False, "id_block_size": 20},
+    "chat_sessions": {
+        "table_name": "overruled",
+        "session_ttl_days": 10,
+        "session_ttl_base": "last_accessed",
+        "recency_granularity_seconds": 60,
+        "deletion_shards": {"read": 4},
+    },
     "table_name": "chats-a",
     "idempotency": {"table_name": "markers-a", "ttl_seconds": 3600},
     "token_claims": {"tenant": "org", "user": "email"},
@@ -48,6 +57,8 @@ TOLD = {
         "LOG_LEVEL": "DEBUG",
         "AGENT_REGISTRY_TABLE_NAME": "registry-a",
         "CAPABILITY_INDEX_NAME": "CapabilityIndex",
+        "CAPABILITY_SHARDS": "4",
+        "CAPABILITY_SHARDS_READ": "16",
         **MARKERS,
     },
     "agent_profiles": {
@@ -56,6 +67,8 @@ TOLD = {
         "PROFILE_TABLE_NAME": "profiles-a",
         "CONVERSATION_TABLE_NAME": "conversations-a",
         "MATCH_TABLE_NAME": "match-a",
+        "MATCH_SHARDS": "4",
+        "MATCH_SHARDS_READ": "4",
         "JOB_INDEX_NAME": "job-index",
         "LOCATION_INDEX_NAME": "location-index",
         "AGENT_CONVERSATIONS_INDEX_NAME": "agent-conversations-index",
@@ -66,7 +79,9 @@ TOLD = {
         "LOG_LEVEL": "DEBUG",
         "DYNAMODB_SESSIONS_TABLE": "sessions-a",
         "DYNAMODB_MESSAGES_TABLE": "messages-a",
-        "TENANT_USER_INDEX_NAME": "TenantUserIndex",
+        "TENANT_USER_INDEX_NAME": "TenantShardUserIndex",
+        "TENANT_SHARDS": "8",
+        "TENANT_SHARDS_READ": "16",
         "SESSION_TIMESTAMP_INDEX_NAME": "SessionTimestampIndex",
         "MESSAGE_TTL_DAYS": "7",
         "POINT_IN_TIME_RECOVERY_DAYS": "0",
@@ -83,6 +98,7 @@ TOLD = {
         "PET_STORE_TABLE_NAME": "pets-a",
         "TYPE_PRICE_INDEX_NAME": "type-price-index",
         "SEED": "false",
+        "ID_BLOCK_SIZE": "20",
         **MARKERS,
     },
     "chat_sessions": {
@@ -92,6 +108,9 @@ TOLD = {
         "USER_SESSIONS_INDEX_NAME": "UserSessionsIndex",
         "SESSION_TTL_DAYS": "10",
         "SESSION_TTL_BASE": "last_accessed",
+        "RECENCY_GRANULARITY_SECONDS": "60",
+        "DELETION_SHARDS": "1",
+        "DELETION_SHARDS_READ": "4",
         "USER_CLAIM": "email",
         **MARKERS,
     },
@@ -116,6 +135,7 @@ ALLOWED = {
     "agent_sessions": {
         "table/sessions-a": EVERYTHING_WITH_ITEMS,
         "table/sessions-a/index/TenantUserIndex": "Query",
+        "table/sessions-a/index/TenantShardUserIndex": "Query",
         "table/messages-a": "BatchWriteItem GetItem PutItem",
         "table/messages-a/index/SessionTimestampIndex": "Query",
         "secret:reply-key-AbCdEf": "GetSecretValue",
@@ -193,6 +213,27 @@ def test_recovery_is_off_for_every_table(planned: dict[str, Any]) -> None:
     tables = [values for address, values in planned.items() if address.endswith(".aws_dynamodb_table.this")]
     assert len(tables) == 9
     assert {table["point_in_time_recovery"][0]["enabled"] for table in tables} == {False}
+
+
+def test_the_simulation_of_scale_knows_the_tables_and_their_indexes(planned: dict[str, Any]) -> None:
+    """At stage `read` of the tenants' shards there are the indexes of both kinds."""
+    made = {}
+    for address, values in planned.items():
+        if address.endswith(".aws_dynamodb_table.this"):
+            keys = tuple(name for name in (values["hash_key"], values["range_key"]) if name)
+            made[keys, frozenset(map(_index, values["global_secondary_index"]))] = values["name"]
+    # by their keys and indexes, since the names here are others
+    simulated = set()
+    for name, table in TABLES.items():
+        indexes = {*table.indexes, *(CHANGED_TABLES[name].indexes if name.startswith("ai-agent") else ())}
+        simulated.add((tuple(table.key), frozenset((one.name, one.keys, one.attributes is None) for one in indexes)))
+    assert simulated == set(made)
+
+
+def _index(index: dict[str, Any]) -> tuple[str, tuple[str, ...], bool]:
+    """Name, keys, and whether it holds all attributes."""
+    keys = tuple(name for name in (index["hash_key"], index["range_key"]) if name)
+    return index["name"], keys, index["projection_type"] == "ALL"
 
 
 def test_erasing_has_as_much_time_as_the_api_waits(planned: dict[str, Any]) -> None:

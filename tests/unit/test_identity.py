@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from common import events, identity
+from common import events, idempotency, identity
 from common.errors import Problem
 from tests.unit.http_events import KINDS, event
 
@@ -68,8 +68,8 @@ def test_callers_are_told_apart_by_what_their_tokens_say(kind: str) -> None:
         {"iss": "i", "client_id": "u"},
         {"iss": "i", "sub": " ", "azp": "u"},
     )
-    assert len({identity.caller(request(kind, claims)) for claims in bearers}) == len(bearers)
+    assert len({idempotency.caller(request(kind, claims)) for claims in bearers}) == len(bearers)
     for nobody in ({}, {"iss": "i"}, {"iss": "i", "sub": ""}):
         with pytest.raises(Problem) as refused:
-            identity.caller(request(kind, nobody))
+            idempotency.caller(request(kind, nobody))
         assert refused.value.status == 400

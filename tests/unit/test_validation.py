@@ -71,14 +71,6 @@ def test_numbers(value: Any) -> None:
     assert wrong({}, lambda fields: fields.number("a", low=0, high=3, required=True)) == {"#/a": "is missing"}
 
 
-@pytest.mark.parametrize("value", [None, "up", 1, ["on"], {}])
-def test_choices(value: Any) -> None:
-    fields = Fields({"a": "on"})
-    assert fields.choice("a", ("on", "off")) == "on"
-    fields.done()
-    assert list(wrong({"a": value}, lambda fields: fields.choice("a", ("on", "off")))) == ["#/a"]
-
-
 def _nested(levels: int) -> Any:
     return {"deeper": _nested(levels - 1)} if levels else 1
 
