@@ -48,7 +48,7 @@ def _strip(text: str) -> str:
 
 def bundled(system: str, modules: dict[str, bytes]) -> dict[str, bytes]:
     """The modules as the two files that lambda_src/function.py makes do with."""
-    start = f"install(__file__[: -len({paths.FUNCTION_ENTRY.name!r})])\nfrom {system}.handler import handler\n"
+    start = f"install(__file__[: -len({paths.FUNCTION_ENTRY.name!r})])\nfrom {system}.handler import handler\nready()\n"
     return {
         paths.FUNCTION_ENTRY.name: (_stripped(paths.FUNCTION_ENTRY) + start).encode(),
         MODULES_FILE: b"\0".join(f"{path}\n".encode() + modules[path] for path in sorted(modules)),

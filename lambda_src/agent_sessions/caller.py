@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 
+from common.digest import sha256
 from common.errors import Problem
 from common.events import bad_header, bad_parameter
 from common.exact_json import dumps
@@ -88,11 +88,13 @@ def header(request: Request, name: str) -> str | None:
 
 def digest(*parts: str) -> str:
     """One text for several, a different one for every other several, of fixed length."""
-    return hashlib.sha256(dumps(parts).encode()).hexdigest()
+    return sha256(dumps(parts).encode()).hexdigest()
 
 
 def _wrong(value: str) -> str | None:
-    if not value.strip() or len(value) > MAXIMUM_ID or not re.fullmatch(_NO_CONTROLS, value):
+    # nearly always it is: then no pattern is compiled
+    is_plain = value.isascii() and value.isprintable()
+    if not value.strip() or len(value) > MAXIMUM_ID or not (is_plain or re.fullmatch(_NO_CONTROLS, value)):
         return f"must be 1 to {MAXIMUM_ID} characters, not all of them blanks, without control characters"
     return None
 

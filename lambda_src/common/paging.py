@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import time
 
+from common.digest import sha256
 from common.errors import Problem
 from common.events import bad_parameter
 from common.exact_json import dumps
@@ -106,6 +107,4 @@ def _encoded(content: bytes) -> str:
 
 
 def _checksum(found: bytes, scope: tuple[str, ...]) -> bytes:
-    from hashlib import sha256
-
     return sha256(json.dumps(scope).encode() + found).digest()[:_CHECKSUM_BYTES]

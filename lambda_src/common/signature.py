@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import time
+
+from common.digest import hmac_sha256, sha256
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,10 +35,11 @@ def signed_headers(
         headers["x-amz-security-token"] = credentials.token
     names = ";".join(sorted(headers))
     lines = "".join(f"{name}:{' '.join(headers[name].split())}\n" for name in sorted(headers))
-    request = f"POST\n/\n\n{lines}\n{names}\n{hashlib.sha256(body).hexdigest()}"
+    request = f"POST\n/\n\n{lines}\n{names}\n{sha256(body).hexdigest()}"
     scope = f"{stamp[:8]}/{region}/{service}/aws4_request"
-    to_sign = f"AWS4-HMAC-SHA256\n{stamp}\n{scope}\n{hashlib.sha256(request.encode()).hexdigest()}"
-    signature = _sign(_signing_key(credentials.secret_key, stamp[:8], region, service), to_sign).hex()
+    to_sign = f"AWS4-HMAC-SHA256\n{stamp}\n{scope}\n{sha256(request.encode()).hexdigest()}"
+    key = _signing_key(credentials.secret_key, stamp[:8], region, service)
+    signature = hmac_sha256(key, to_sign.encode()).hex()
     headers["authorization"] = (
         f"AWS4-HMAC-SHA256 Credential={credentials.access_key}/{scope}, SignedHeaders={names}, Signature={signature}"
     )
@@ -51,11 +52,7 @@ def _signing_key(secret: str, *scope: str) -> bytes:
     if key is None:
         key = b"AWS4" + secret.encode()
         for part in (*scope, "aws4_request"):
-            key = _sign(key, part)
+            key = hmac_sha256(key, part.encode())
         _keys.clear()
         _keys[secret, *scope] = key
     return key
-
-
-def _sign(key: bytes, text: str) -> bytes:
-    return hmac.digest(key, text.encode(), "sha256")

@@ -152,7 +152,8 @@ class Fields:
             wrong = "must not be empty"
         elif len(value) > most:
             wrong = f"must have at most {most} characters, not {len(value)}"
-        elif re.search(_BROKEN if free else _UNFIT, value):
+        # a plain text, as nearly all are, needs no pattern, which would have to be compiled
+        elif not (value.isascii() and (free or value.isprintable())) and re.search(_BROKEN if free else _UNFIT, value):
             wrong = "must not hold broken Unicode" if free else "must not hold control characters or broken Unicode"
         elif pattern and not re.fullmatch(pattern, value):
             wrong = f"must be {hint}"

@@ -88,6 +88,21 @@ def test_what_only_readers_need_is_gone() -> None:
     assert "left: int" in text
 
 
+def test_levels_are_one_column_and_texts_keep_theirs() -> None:
+    text = '''"""first
+        \\"second\\"
+    third"""'''
+    source = f"def f(a):\n    if a:\n        return [\n            {text},\n            a,\n        ]\n    return 1\n"
+    stripped = strip_source.strip(source)
+    assert run(stripped)["f"](2) == run(source)["f"](2)  # type: ignore[operator]
+    assert stripped == f"def f(a):\n if a:\n  return [\n   {text},\n   a,\n  ]\n return 1\n"
+
+
+def test_other_levels_stay() -> None:
+    source = "if 1:\n  if 2:\n    a = 3\n"
+    assert strip_source.strip(source) == source
+
+
 @pytest.mark.parametrize(
     "file", sorted(paths.LAMBDA_SOURCE.rglob("*.py")), ids=lambda file: file.relative_to(paths.LAMBDA_SOURCE).as_posix()
 )

@@ -145,43 +145,115 @@ def test_what_is_no_address(url: str) -> None:
         Connection(url)
 
 
-@pytest.fixture
-def tls_server(tmp_path: Path) -> Iterator[tuple[str, Path]]:
-    """An https server on 127.0.0.1 that answers once, and its self-signed certificate."""
+def self_signed(pem: Path, owner: str, name: x509.GeneralName) -> None:
+    """Key and certificate."""
     key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, owner)])
     now = datetime.now(UTC)
     certificate = (
-        x509.CertificateBuilder(name, name, key.public_key(), 1, now - timedelta(days=1), now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        x509.CertificateBuilder(subject, subject, key.public_key(), 1, now - timedelta(days=1), now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([name]), critical=False)
         .sign(key, hashes.SHA256())
     )
-    pem = tmp_path / "server.pem"
     pem.write_bytes(
         key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()) + certificate.public_bytes(Encoding.PEM)
     )
+
+
+@contextmanager
+def tls_server(pem: Path) -> Iterator[int]:
+    """An https server on 127.0.0.1 that answers once a connection; its port."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(pem)
 
     def serve() -> None:
-        plain, _ = listener.accept()
-        with suppress(OSError), context.wrap_socket(plain, server_side=True) as connected:
-            connected.recv(65536)
-            connected.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\nx")
+        while True:
+            try:
+                plain, _ = listener.accept()
+            except OSError:
+                return
+            with suppress(OSError), context.wrap_socket(plain, server_side=True) as connected:
+                connected.recv(65536)
+                connected.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\nx")
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()
-        yield f"https://127.0.0.1:{listener.getsockname()[1]}", pem
-        thread.join(5)
+        yield listener.getsockname()[1]
+        listener.shutdown(socket.SHUT_RDWR)
+    thread.join(5)
 
 
-def test_https_to_a_stranger_is_refused(tls_server: tuple[str, Path]) -> None:
+@pytest.fixture
+def own_server(tmp_path: Path) -> Iterator[tuple[str, Path]]:
+    """An https server, and its self-signed certificate."""
+    pem = tmp_path / "server.pem"
+    self_signed(pem, "127.0.0.1", x509.IPAddress(ip_address("127.0.0.1")))
+    with tls_server(pem) as port:
+        yield f"https://127.0.0.1:{port}", pem
+
+
+def test_https_to_a_stranger_is_refused(own_server: tuple[str, Path]) -> None:
     with pytest.raises(ssl.SSLCertVerificationError):
-        Connection(tls_server[0]).open(2)
+        Connection(own_server[0]).open(2)
 
 
-def test_https_to_a_trusted_server(tls_server: tuple[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    url, pem = tls_server
+def test_https_to_a_trusted_server(own_server: tuple[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    url, pem = own_server
     monkeypatch.setenv("SSL_CERT_FILE", str(pem))
     assert ask(Connection(url))[2] == b"x"
+
+
+AWS_HOST = "dynamodb.eu-north-1.amazonaws.com"
+AMAZON, OTHER = "Amazon Root CA 1", "Authority of a Network"
+
+
+@pytest.fixture
+def names_lead_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    def found(host: object, port: int, *_: object) -> list[object]:
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", found)
+
+
+@pytest.mark.usefixtures("names_lead_here")
+@pytest.mark.parametrize(
+    ("server", "trusted", "in_use"),
+    [
+        (AMAZON, [AMAZON, OTHER], 1),
+        (OTHER, [AMAZON, OTHER], 2),
+        (OTHER, [OTHER], 1),
+        (OTHER, [AMAZON], None),
+        (AMAZON, [OTHER], None),
+    ],
+)
+def test_of_an_endpoint_of_aws_its_own_roots_are_loaded_and_all_where_they_do_not_do(
+    server: str, trusted: list[str], in_use: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for owner in (AMAZON, OTHER):
+        self_signed(tmp_path / owner, owner, x509.DNSName(AWS_HOST))
+    bundle = tmp_path / "bundle.pem"
+    certificates = [(tmp_path / owner).read_text().partition("-----BEGIN CERTIFICATE") for owner in trusted]
+    bundle.write_text("".join(f"# of somebody\n{begin}{rest}" for _, begin, rest in certificates))
+    monkeypatch.setenv("SSL_CERT_FILE", str(bundle))
+    monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path / "none"))
+    with tls_server(tmp_path / server) as port:
+        connection = Connection(f"https://{AWS_HOST}:{port}")
+        if in_use is None:
+            with pytest.raises(ssl.SSLCertVerificationError):
+                connection.open(2)
+            return
+        for _ in range(2):
+            assert ask(connection)[2] == b"x"
+            connection.close()
+    assert connection._context is not None
+    assert connection._context.cert_store_stats()["x509"] == in_use
+
+
+@pytest.mark.usefixtures("names_lead_here")
+def test_a_certificate_of_another_endpoint_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pem = tmp_path / "server.pem"
+    self_signed(pem, AMAZON, x509.DNSName("sqs.eu-north-1.amazonaws.com"))
+    monkeypatch.setenv("SSL_CERT_FILE", str(pem))
+    with tls_server(pem) as port, pytest.raises(ssl.SSLCertVerificationError, match="Hostname mismatch"):
+        Connection(f"https://{AWS_HOST}:{port}").open(2)

@@ -1,6 +1,11 @@
 """Our signatures against botocore's, on generated requests."""
 
+import hashlib
+import hmac
+import subprocess
+import sys
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 from unittest import mock
 
@@ -11,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.credentials import Credentials
+from common.digest import hmac_sha256, sha256
 from common.signature import signed_headers
 from tests.fuzzing import REQUESTS_SIGNED, budget
 
@@ -65,3 +71,21 @@ def test_a_signature_is_what_botocore_makes(
     assert ours["authorization"] == request.headers["Authorization"]
     assert ours["x-amz-date"] == request.headers["X-Amz-Date"]
     assert ours.get("x-amz-security-token") == request.headers.get("X-Amz-Security-Token")
+
+
+@given(key=st.binary(max_size=200), message=st.binary(max_size=300))
+def test_digests_are_the_standard_library_s(key: bytes, message: bytes) -> None:
+    assert hmac_sha256(key, message) == hmac.digest(key, message, "sha256")
+    assert sha256(message).digest() == hashlib.sha256(message).digest()
+
+
+def test_digests_do_without_what_is_not_public() -> None:
+    program = (
+        "import sys\n"
+        "sys.modules['_sha2'] = sys.modules['_sha256'] = None\n"
+        f"sys.path.insert(0, {str(Path(__file__).parents[2] / 'lambda_src')!r})\n"
+        "from common.digest import hmac_sha256\n"
+        "print(hmac_sha256(b'key', b'message').hex())\n"
+    )
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == hmac.new(b"key", b"message", "sha256").hexdigest()
