@@ -3,11 +3,12 @@
 SHELL  := /bin/sh
 PYTHON ?= python3
 ENV    := local
+BENCH   = $(if $(ROUNDS),--rounds '$(ROUNDS)') $(if $(RECORDS),--records '$(RECORDS)') $(if $(RECORD),--record) $(if $(JSON),--json)
 SCANNERS := checkov==3.3.30 tf-nag==0.1.6
 RUN    := .venv/bin/python -m scripts
 
 .DEFAULT_GOAL := help
-.PHONY: help up down status logs build environments bootstrap plan guard apply verify report env adopt migrate-index reshard migrate export rollback rollback-to-memory back-to-dynamodb prune drift cost doctor drill load gateway-target gateway-tools add-caller sign-in destroy comment fetch-bundle ci test guarantees lint format docs validate-ahead bench-cold bench-migration scale lock clean
+.PHONY: help up down status logs build environments bootstrap plan guard apply verify report env adopt migrate-index reshard migrate export rollback rollback-to-memory back-to-dynamodb prune drift cost doctor drill load gateway-target gateway-tools add-caller sign-in destroy comment fetch-bundle ci test guarantees lint format docs validate-ahead bench bench-cold bench-migration scale lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -158,11 +159,14 @@ docs: .venv/test ## Make the reference in Terraform's READMEs anew from the code
 validate-ahead: .venv/run ## Validate the Terraform code under the newest provider: [VERSION='>= 5.100']
 	@$(RUN).validate_ahead $(if $(VERSION),--version '$(VERSION)')
 
+bench: .venv/test ## Measure all that the README says, beside what people would use instead: [ONLY=part,…] [ROUNDS=n] [RECORDS=n] [RECORD=1] [JSON=1]
+	@$(RUN).bench $(if $(ONLY),--only '$(ONLY)') $(BENCH)
+
 bench-cold: .venv/test ## Measure cold starts beside boto3 and Powertools
 	@$(RUN).bench_cold
 
-bench-migration: .venv/run ## Measure the migration beside put_item and boto3's batch_writer, and its memory
-	@$(RUN).bench_migration
+bench-migration: .venv/test ## Measure the migration alone
+	@$(RUN).bench --only migration $(BENCH)
 
 scale: .venv/run ## Simulate the heat of partitions at 100 million agents, and write it into docs/scale.md: [CHECK=1] [JSON=1]
 	@$(RUN).scale $(if $(CHECK),--check) $(if $(JSON),--json)

@@ -1,32 +1,28 @@
 """Throughput of `make migrate` beside what people would write otherwise, and its peak memory.
 
-All write the same items from the same files to the same server, DynamoDB Local where it is at hand, else the embedded
-AWS; each in a process of its own, in a shuffled order, several rounds. Only ratios of one run mean anything.
-Two workloads: profiles, of which each is an item and its entries to be matched by, which the goals are of; and items of
-a table with one each.
+All write the same items from the same files to the same server, a real engine where one is at hand, else the embedded
+AWS; each in a process of its own, in a shuffled order, several rounds. Two workloads: profiles, of which each is an
+item and its entries to be matched by, which the goals are of; and items of a table with one each.
 """
 
 import json
 import multiprocessing
 import os
-import platform
 import random
 import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import boto3
-import typer
-from rich.table import Table as Shown
 
-from scripts import dynamodb_local, migrate, paths
-from scripts.console import EXIT_FAILED, CommandError, out, run, step
+from scripts import dynamodb_local, migrate
+from scripts.benchmarks.parts import AT_LEAST, AT_MOST, Chart, Detail, Options, Part, Row
+from scripts.console import EXIT_FAILED, CommandError, err, step
 from scripts.local_aws import control
 from scripts.migration import tables
 from scripts.migration.calling import Pace
@@ -35,9 +31,11 @@ from scripts.migration.profile_records import ProfileRecords
 MIGRATE, PUT_ITEM, BATCH_WRITER = "make migrate", "put_item, one a record", "batch_writer"
 PEERS = (PUT_ITEM, BATCH_WRITER)
 GOALS = {PUT_ITEM: 5.0, BATCH_WRITER: 1.5}
-GOAL_MEGABYTES = 150.0
+ROUNDS, RECORDS = 5, 10_000
 # A put_item takes so long that a part of the records tells enough.
 PUT_ITEM_PART = 8
+# Memory is flat when so many times the records take no more.
+MORE_RECORDS, GOAL_GROWTH, GOAL_MEGABYTES = 4, 1.1, 150.0
 PROFILES, ITEMS = "profiles", "items"
 # DynamoDB Local gets slower with more transactions at a time; DynamoDB does not.
 WORKERS = 2
@@ -53,15 +51,17 @@ class Sample(NamedTuple):
     peak_megabytes: float
 
 
-def measure(records: int, rounds: int) -> dict[str, Any]:
+def measure(options: Options) -> Part:
+    records, rounds = options.records or RECORDS, options.rounds or ROUNDS
     order = random.Random(SEED)  # noqa: S311  the order of measurements, no secret
     samples: dict[str, dict[str, list[Sample]]] = {}
-    with tempfile.TemporaryDirectory() as directory, _server(Path(directory)) as (server, settings):
-        folder = Path(directory) / "json_storage"
+    with tempfile.TemporaryDirectory() as directory, _server(Path(directory), options.engine_url) as settings:
+        folder, more = Path(directory) / "json_storage", Path(directory) / "more"
         with step(f"write {records:,} profiles to files"):
             _write_files(folder, records)
+            _write_files(more, records * MORE_RECORDS)
         for workload in (PROFILES, ITEMS):
-            with step(f"{workload}: {rounds} rounds") as progress:
+            with step(f"migration, {workload}: {rounds} rounds") as progress:
                 for number in range(-1, rounds):
                     # The first round makes the server warm, and does not count.
                     for method in order.sample([MIGRATE, *PEERS], 3):
@@ -69,45 +69,82 @@ def measure(records: int, rounds: int) -> dict[str, Any]:
                         sample = _in_process(settings, workload, method, folder, records)
                         if number >= 0:
                             samples.setdefault(workload, {}).setdefault(method, []).append(sample)
-    return {
-        "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "server": server,
-        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
-        "python": platform.python_version(),
+        with step(f"migration, memory of {records * MORE_RECORDS:,} {PROFILES}"):
+            most = _in_process(settings, PROFILES, MIGRATE, more, records * MORE_RECORDS).peak_megabytes
+    return _part(samples, records, most)
+
+
+def _part(samples: dict[str, dict[str, list[Sample]]], records: int, most: float) -> Part:
+    ratios = {workload: _ratios(found) for workload, found in samples.items()}
+    peak = max(sample.peak_megabytes for sample in samples[PROFILES][MIGRATE])
+    throughput = {workload: _throughput(found) for workload, found in samples.items()}
+    rows = [
+        Row("migration, records a second", peer, ratios[PROFILES][peer], "x", AT_LEAST, goal)
+        for peer, goal in GOALS.items()
+    ]
+    if most:
+        what = f"migration, memory of {records * MORE_RECORDS:,} records"
+        rows += [
+            Row(what, f"of {records:,}", most / peak, "x", AT_MOST, GOAL_GROWTH),
+            Row(what, "", most, "MB", AT_MOST, GOAL_MEGABYTES),
+        ]
+    details = [
+        Detail(
+            f"Migration of {records:,} {workload}",
+            ["", "records/s", "make migrate in the same round"],
+            [
+                [method, f"{figure:,.0f}", f"{ratios[workload][method]:.2f} x" if method in PEERS else ""]
+                for method, figure in found.items()
+            ],
+        )
+        for workload, found in throughput.items()
+    ]
+    chart = Chart(
+        "Migration of profiles",
+        "records a second",
+        {"": {"ours" if name == MIGRATE else name: throughput[PROFILES][name] for name in (MIGRATE, *PEERS)}},
+        lower_is_better=False,
+    )
+    data = {
         "records": records,
-        "rounds": rounds,
-        "workloads": {workload: _summary(found) for workload, found in samples.items()},
+        "records_per_second": throughput,
+        "peak_megabytes": peak,
+        f"peak_megabytes_of_{MORE_RECORDS}_times_the_records": most,
+        "samples": {
+            workload: {method: [list(sample) for sample in taken] for method, taken in found.items()}
+            for workload, found in samples.items()
+        },
+    }
+    return Part(rows, details, data, (chart,))
+
+
+def _throughput(found: dict[str, list[Sample]]) -> dict[str, float]:
+    return {
+        **{name: statistics.median(sample.throughput for sample in found[name]) for name in (MIGRATE, *PEERS)},
+        f"{MIGRATE}, with its proof": statistics.median(sample.proved_throughput for sample in found[MIGRATE]),
     }
 
 
-def _summary(found: dict[str, list[Sample]]) -> dict[str, Any]:
-    # Ratios are of one round each: what else the machine did meanwhile, it did to all.
-    ratios = {
+def _ratios(found: dict[str, list[Sample]]) -> dict[str, float]:
+    """Of one round each: what else the machine did meanwhile, it did to all."""
+    return {
         peer: statistics.median(
             mine.throughput / theirs.throughput for mine, theirs in zip(found[MIGRATE], found[peer], strict=True)
         )
         for peer in PEERS
     }
-    return {
-        "median_records_per_second": {
-            **{method: statistics.median(s.throughput for s in taken) for method, taken in found.items()},
-            f"{MIGRATE}, with its proof": statistics.median(s.proved_throughput for s in found[MIGRATE]),
-        },
-        "ratios": {peer: {"ratio": ratios[peer], "at_least": GOALS[peer]} for peer in PEERS},
-        "peak_megabytes": max(sample.peak_megabytes for sample in found[MIGRATE]),
-    }
 
 
 @contextmanager
-def _server(directory: Path) -> Iterator[tuple[str, dict[str, str]]]:
-    if not dynamodb_local.missing():
-        with dynamodb_local.running() as url:
-            keys = {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local"}
-            yield "DynamoDB Local", {**_ENVIRONMENT, **keys, "AWS_ENDPOINT_URL": url}
+def _server(directory: Path, engine_url: str | None) -> Iterator[dict[str, str]]:
+    """What a client is given to use it."""
+    if engine_url:
+        keys = {name: os.environ.get(name, "local") for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")}
+        yield {**_ENVIRONMENT, **keys, "AWS_ENDPOINT_URL": engine_url}
         return
     running = control.start(directory / "aws", port=dynamodb_local.free_port(), api_port=dynamodb_local.free_port())
     try:
-        yield "the embedded AWS", dict(control.client_environment(running, region=REGION))
+        yield dict(control.client_environment(running, region=REGION))
     finally:
         control.stop(directory / "aws")
 
@@ -144,7 +181,16 @@ def _in_process(settings: dict[str, str], workload: str, method: str, folder: Pa
 
 def _sample(settings: dict[str, str], workload: str, method: str, folder: Path, records: int) -> Sample:
     os.environ.update(settings)
+    err.quiet = True  # a migration tells its own steps
     names = _make_tables(workload)
+    try:
+        return _worked(names, workload, method, folder, records)
+    finally:
+        for name in names:
+            boto3.client("dynamodb").delete_table(TableName=name)
+
+
+def _worked(names: list[str], workload: str, method: str, folder: Path, records: int) -> Sample:
     if method == MIGRATE:
         return _migrated(names, workload, folder, records)
     if method == PUT_ITEM:
@@ -210,11 +256,13 @@ def _put_batches(table: Any, items: list[dict[str, Any]]) -> None:
 
 def _make_tables(workload: str) -> list[str]:
     mark, dynamodb = f"{time.time_ns()}", boto3.client("dynamodb")
-    indexes = {"job-index": "job", "location-index": "location_city"} if workload == PROFILES else {}
-    _make_table(dynamodb, f"profiles-{mark}", ["id"], indexes)
-    if workload == PROFILES:
-        _make_table(dynamodb, f"match-{mark}", ["entry", "position"], {})
-    return [f"profiles-{mark}", f"match-{mark}"]
+    if workload == ITEMS:
+        _make_table(dynamodb, f"bench-{mark}", ["id"], {})
+        return [f"bench-{mark}"]
+    names = [f"bench-profiles-{mark}", f"bench-match-{mark}"]
+    _make_table(dynamodb, names[0], ["id"], {"job-index": "job", "location-index": "location_city"})
+    _make_table(dynamodb, names[1], ["entry", "position"], {})
+    return names
 
 
 def _make_table(dynamodb: Any, name: str, key: list[str], indexes: dict[str, str]) -> None:
@@ -244,48 +292,3 @@ def _peak_megabytes() -> float:
     except OSError:
         return 0.0
     return int(status.partition("VmHWM:")[2].split()[0]) / 1024
-
-
-def _show(measured: dict[str, Any]) -> None:
-    for workload, figures in measured["workloads"].items():
-        table = Shown(box=None, pad_edge=False, header_style="bold")
-        table.add_column(f"{workload}, {measured['records']:,} to {measured['server']}")
-        table.add_column("records/s", justify="right")
-        for method, throughput in figures["median_records_per_second"].items():
-            table.add_row(method, f"{throughput:,.0f}")
-        out.print(table)
-        for peer, goal in figures["ratios"].items():
-            if workload != PROFILES:
-                out.print(f"{goal['ratio']:.2f} times {peer}")
-                continue
-            met = "met" if goal["ratio"] >= goal["at_least"] else "NOT met"
-            out.print(f"goal: at least {goal['at_least']} times {peer}: {goal['ratio']:.2f}, {met}")
-        peak = figures["peak_megabytes"]
-        out.print(
-            f"goal: at most {GOAL_MEGABYTES:.0f} MB: {peak:.0f}, {'met' if peak <= GOAL_MEGABYTES else 'NOT met'}"
-        )
-
-
-def main(
-    records: Annotated[int, typer.Option(min=1000, help="How many profiles are written each time.")] = 10_000,
-    rounds: Annotated[int, typer.Option(min=1, help="How often each is measured.")] = 5,
-    json_output: Annotated[bool, typer.Option("--json", help="Print all figures as JSON.")] = False,
-) -> None:
-    """Measure the migration beside put_item and boto3's batch_writer; exit 1 if a goal is missed."""
-    measured = measure(records, rounds)
-    paths.BUILD.mkdir(exist_ok=True)
-    (paths.BUILD / "bench_migration.json").write_text(json.dumps(measured, indent=2) + "\n")
-    if json_output:
-        out.print_json(data=measured)
-    else:
-        _show(measured)
-    for figures in measured["workloads"].values():
-        slow = figures is measured["workloads"][PROFILES] and any(
-            goal["ratio"] < goal["at_least"] for goal in figures["ratios"].values()
-        )
-        if slow or figures["peak_megabytes"] > GOAL_MEGABYTES:
-            raise CommandError("a goal of the migration is missed.", exit_code=EXIT_FAILED)
-
-
-if __name__ == "__main__":
-    run(main)
