@@ -73,7 +73,9 @@ class Caller:
             kind = "read" if operation in _READS else "write"
             consumed = answer.get("ConsumedCapacity") or []
             for table in [consumed] if isinstance(consumed, dict) else consumed:
-                self._add(table["TableName"], "", kind, table["Table"]["CapacityUnits"])
+                # some engines tell no more than the sum
+                own = table.get("Table", table)["CapacityUnits"]
+                self._add(table["TableName"], "", kind, own)
                 for index, part in table.get("GlobalSecondaryIndexes", {}).items():
                     self._add(table["TableName"], index, kind, part["CapacityUnits"])
                 for part in table.get("LocalSecondaryIndexes", {}).values():
