@@ -162,8 +162,8 @@ validate-ahead: .venv/run ## Validate the Terraform code under the newest provid
 bench: .venv/test ## Measure all that the README says, beside what people would use instead: [ONLY=part,…] [ROUNDS=n] [RECORDS=n] [RECORD=1] [JSON=1]
 	@$(RUN).bench $(if $(ONLY),--only '$(ONLY)') $(BENCH)
 
-bench-cold: .venv/test ## Measure cold starts beside boto3 and Powertools
-	@$(RUN).bench_cold
+bench-cold: .venv/test ## Measure cold starts, CPU and memory of the functions alone
+	@$(RUN).bench --only functions $(BENCH)
 
 bench-migration: .venv/test ## Measure the migration alone
 	@$(RUN).bench --only migration $(BENCH)
