@@ -83,13 +83,19 @@ def measure(options: Options) -> Part:
 
 
 def rounds_of(
-    scenario: Round, engine: Engine, instances: Sequence[Instance], size: Size, rounds: int, progress: Progress
+    scenario: Round,
+    engine: Engine,
+    instances: Sequence[Instance],
+    size: Size,
+    rounds: int,
+    progress: Progress,
+    ways: Sequence[str] = WAYS,
 ) -> Samples:
     """Ours and theirs by turns, in a shuffled order."""
     order = random.Random(SEED)  # noqa: S311  the order of measurements, no secret
-    samples: Samples = {way: [] for way in WAYS}
+    samples: Samples = {way: [] for way in ways}
     for number in range(rounds):
-        for way in order.sample(WAYS, len(WAYS)):
+        for way in order.sample(ways, len(ways)):
             progress.update(f"{number + 1}/{rounds} {way}")
             samples[way].append(scenario(engine, instances, way, size))
     return samples

@@ -31,11 +31,16 @@ class Engine(NamedTuple):
         return given | ({"AWS_SESSION_TOKEN": token} if token else {})
 
     def client(self) -> Any:
-        return _session(self).client("dynamodb", endpoint_url=self.url, config=_PATIENT)
+        return _client(self)
 
     def table(self, name: str) -> Any:
         """As a resource of boto3's."""
         return _session(self).resource("dynamodb", endpoint_url=self.url, config=_PATIENT).Table(name)
+
+
+@cache
+def _client(engine: Engine) -> Any:
+    return _session(engine).client("dynamodb", endpoint_url=engine.url, config=_PATIENT)
 
 
 @cache

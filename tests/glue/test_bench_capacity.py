@@ -16,7 +16,7 @@ from tests.contract.declared_instances import function_of, tables_of
 from tests.contract.systems import SYSTEMS
 from tests.local_aws.conftest import Aws
 
-SIZES = (45, 90)
+SIZES = (40, 60)
 
 
 class Counts:

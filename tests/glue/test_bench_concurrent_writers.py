@@ -16,7 +16,7 @@ from tests.contract.declared_instances import function_of, tables_of
 from tests.contract.systems import SYSTEMS
 from tests.local_aws.conftest import Aws
 
-SIZE = Size(records=60, writers=3, seconds=0.5)
+SIZE = Size(records=60, writers=3, seconds=0.2)
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,7 @@ def samples(embedded_aws: Aws) -> Iterator[dict[str, Mapping[str, list[Sample]]]
             instances += [*tables_of(application, name), function_of(application, name)]
         engine = Engine(running.endpoint_url)
         yield {
-            name: concurrent_writers.rounds_of(scenario, engine, instances, SIZE, 1, progress)
+            name: concurrent_writers.rounds_of(scenario, engine, instances, SIZE, 1, progress, (OURS, CONDITION))
             for name, scenario in concurrent_writers.SCENARIOS.items()
         }
 
@@ -51,8 +51,10 @@ def test_a_condition_keeps_all_of_theirs(samples: Any, name: str) -> None:
 
 
 def test_a_part_has_the_goals_and_the_records_of_all_ways(samples: Any) -> None:
-    found = concurrent_writers.part(samples, {PETS: SIZE, SESSION: SIZE})
+    lossy = {NO_CONDITION: [Sample(10, 1, 9, 9, 0, 0, 2.0)]}
+    found = concurrent_writers.part({name: one | lossy for name, one in samples.items()}, {PETS: SIZE, SESSION: SIZE})
     assert [(row.bound, row.goal) for row in found.rows] == [("at least", 10.0), ("at least", 10.0), ("at most", 0.0)]
+    assert "90% are lost" in found.rows[2].against
     assert len(found.tables[0].rows) == 6
     assert found.data[PETS]["median_kept_per_second"][OURS] > 0
 
