@@ -155,10 +155,20 @@ def _runs(declared: Mapping[str, Any], systems: Mapping[str, Any], mark: str, cl
     for place, (name, told) in enumerate(systems.items()):
         if count := len(range(place, clients, len(systems))):
             client = ApiClient(api["url"], api["auth"], declared["region"], count + WORKERS)
-            calls = Calls(client, partial(_retries, told["log_group_name"], int(time.time() * 1000)))
+            retries = partial(_retries, told["log_group_name"], int(time.time() * 1000))
+            calls = Calls(client, _environment(told), retries)
             tables = {logical: table["name"] for logical, table in told["tables"].items()}
             model = import_module(f"scripts.load_models.{name}").Model(calls, tables, mark, count)
             found.append(Run(name, calls, model, count))
+    return found
+
+
+def _environment(told: Mapping[str, Any]) -> dict[str, str]:
+    """The variables of the function that callers get."""
+    deployed = aws.client("lambda").get_function_configuration(
+        FunctionName=told["function_name"], Qualifier=told["alias_name"]
+    )
+    found: dict[str, str] = deployed.get("Environment", {}).get("Variables", {})
     return found
 
 

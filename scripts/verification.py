@@ -156,6 +156,7 @@ class _System:
         self._records: list[Record] = []
         self._written = False
         self._began = 0
+        self._environment: dict[str, str] = {}
         self._no_reports = ""
         self._concurrency: int | None = None
         self._samples: dict[str, list[float]] = {}  # of the check under way
@@ -190,6 +191,7 @@ class _System:
     def _deployed_code(self) -> Outcome:
         functions, name = aws.client("lambda"), self._declared["function_name"]
         deployed = functions.get_function_configuration(FunctionName=name, Qualifier=self._declared["alias_name"])
+        self._environment = deployed.get("Environment", {}).get("Variables", {})
         logging = deployed.get("LoggingConfig", {})
         if logging.get("LogFormat") == "JSON" and logging.get("SystemLogLevel") == "WARN":
             self._no_reports = "Lambda's system log level is WARN, at which it reports no durations"
@@ -208,7 +210,7 @@ class _System:
 
     def _write(self) -> Outcome:
         probe = import_module(f"scripts.probes.{self._name}")
-        for record in probe.write(self._api, self._tables):
+        for record in probe.write(self._api, self._tables, self._environment):
             self._records.append(record)
         others = f" and {len(self._records) - 1} more" if len(self._records) > 1 else ""
         return Outcome(f"wrote {_key_text(self._records[0].key)}{others}")

@@ -44,11 +44,13 @@ class UnansweredError(CommandError):
 class Calls:
     """Sends requests and counts how they were answered. May be used by many threads at once.
 
-    `retries` tells how often the function itself has sent something to DynamoDB again, meanwhile.
+    `retries` tells how often the function itself has sent something to DynamoDB again, meanwhile; `environment` are
+    its variables.
     """
 
-    def __init__(self, api: ApiClient, retries: Callable[[], int] = lambda: 0) -> None:
+    def __init__(self, api: ApiClient, environment: Mapping[str, str], retries: Callable[[], int] = lambda: 0) -> None:
         self._api = api
+        self.environment = environment
         self.retries = retries
         self._lock = threading.Lock()
         self.milliseconds: list[float] = []

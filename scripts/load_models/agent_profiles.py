@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Mapping
 from typing import Any
 
+from common.sharding import shard_name
 from scripts.api_client import Answer
 from scripts.console import CommandError
 from scripts.load_models import (
@@ -132,7 +133,7 @@ class Model:
         for number in range(JOBS):
             job = f"{self._mark}-{number}"
             expected = {profile: told for profile, told in found.items() if told.get("job") == job}
-            entries = partition(self._tables["match"], "entry", f"job#{job}")
+            entries = self._entries(f"job#{job}")
             here = f"{self._tables['match']}, job#{job}"
             kept = ((item["id"], None) for item in entries)
             findings.compare(here, dict.fromkeys(expected), kept, self._unanswered)
@@ -142,9 +143,13 @@ class Model:
                 findings.compare(f"POST /match, job {job}", versions, matched, self._unanswered)
         for tag in [self._mark, *(f"{self._mark}-{number}" for number in range(6))]:
             tagged = {profile: None for profile, told in found.items() if tag in told["tags"]}
-            entries = partition(self._tables["match"], "entry", f"tag#{tag}")
+            entries = self._entries(f"tag#{tag}")
             kept = ((item["id"], None) for item in entries)
             findings.compare(f"{self._tables['match']}, tag#{tag}", tagged, kept, self._unanswered)
+
+    def _entries(self, way: str) -> list[Item]:
+        shards = range(int(self._calls.environment.get("MATCH_SHARDS_READ") or 1))
+        return [item for one in shards for item in partition(self._tables["match"], "entry", shard_name(way, one))]
 
     def _matched(self, asked: dict[str, Any]) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = []
@@ -190,7 +195,7 @@ class Model:
         names += [f"tag#{self._mark}", *(f"tag#{self._mark}-{number}" for number in range(6))]
         at_once(delete, ((self._tables["profiles"], {"id": profile}) for profile in self._stored))
         for name in names:
-            entries = partition(match, "entry", name)
+            entries = self._entries(name)
             at_once(delete, ((match, {key: item[key] for key in ("entry", "position")}) for item in entries))
         for conversation in self._conversations:
             messages = partition(conversations, "conversation_id", conversation)

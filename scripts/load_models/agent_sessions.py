@@ -156,11 +156,15 @@ class Model:
         of_tenant = settled(lambda: sorted(self._of_tenant()), sorted(expected))
         uncertain = of_tenant if self._unanswered else ()
         found_in_index = ((one, None) for one in of_tenant)
-        findings.compare("TenantTimestampIndex", dict.fromkeys(expected), found_in_index, uncertain)
+        findings.compare("messages of the tenant, by the index", dict.fromkeys(expected), found_in_index, uncertain)
 
     def _of_tenant(self) -> list[str]:
-        found = partition(self._tables["messages"], "tenantId", self._mark, "TenantTimestampIndex")
-        return [item["id"] for item in found]
+        table, shards = self._tables["messages"], int(self._calls.environment.get("TENANT_SHARDS_READ") or 0)
+        if not shards:
+            return [item["id"] for item in partition(table, "tenantId", self._mark, "TenantTimestampIndex")]
+        keys = [f"{shard}#{self._mark}" for shard in range(shards)]
+        index = "TenantShardTimestampIndex"
+        return [item["id"] for key in keys for item in partition(table, "tenantShard", key, index)]
 
     def remove(self) -> None:
         at_once(self._erase, self._users)

@@ -1,7 +1,8 @@
 """What verification writes, reads and removes in each system: one module a system.
 
-Each has `write(api, tables)`: it writes through the API and yields a Record for each thing as soon as that is
-written, so that it is removed even if a later write fails. `tables` are the tables' names by logical name.
+Each has `write(api, tables, environment)`: it writes through the API and yields a Record for each thing as soon as that
+is written, so that it is removed even if a later write fails. `tables` are the tables' names by logical name,
+`environment` are the function's variables.
 
 And each has `READS`: paths to get, with their headers, that ask tables and indexes for what is not there.
 """

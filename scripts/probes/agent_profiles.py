@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import Iterator, Mapping
 
+from common.sharding import shard_name, shard_of
 from scripts.api_client import ApiClient
 from scripts.probes import Reads, Record, delete_item
 
@@ -13,11 +14,12 @@ READS: Reads = (
 )
 
 
-def write(api: ApiClient, tables: Mapping[str, str]) -> Iterator[Record]:
+def write(api: ApiClient, tables: Mapping[str, str], environment: Mapping[str, str]) -> Iterator[Record]:
     mark = f"verify-{uuid.uuid4().hex}"
     path, profile_key = f"/retrieve/{mark}", {"id": {"S": mark}}
+    entry = shard_name(f"job#{mark}", shard_of(mark, int(environment.get("MATCH_SHARDS") or 1)))
     # what has no price comes behind all prices
-    entry_key = {"entry": {"S": f"job#{mark}"}, "position": {"S": f"~#{mark}"}}
+    entry_key = {"entry": {"S": entry}, "position": {"S": f"~#{mark}"}}
 
     def remove_entry() -> None:
         delete_item(tables["match"], entry_key)

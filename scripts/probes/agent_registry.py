@@ -11,7 +11,7 @@ LEASE_SECONDS = 3600
 READS: Reads = (("/agents/doctor-unknown", {}), ("/agents?capability=doctor-unknown", {}))
 
 
-def write(api: ApiClient, tables: Mapping[str, str]) -> Iterator[Record]:  # noqa: ARG001  the API can remove it
+def write(api: ApiClient, tables: Mapping[str, str], environment: Mapping[str, str]) -> Iterator[Record]:  # noqa: ARG001
     mark = uuid.uuid4().hex
     agent, capability, endpoint = f"verify-{mark}", f"verify-{mark}", "https://verify.example.com/agent"
     profile = {"id": agent, "name": "Verification", "endpoint": endpoint, "capabilities": [capability]}

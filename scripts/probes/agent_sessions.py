@@ -26,7 +26,7 @@ READS: Reads = (
 )
 
 
-def write(api: ApiClient, tables: Mapping[str, str]) -> Iterator[Record]:
+def write(api: ApiClient, tables: Mapping[str, str], environment: Mapping[str, str]) -> Iterator[Record]:
     tenant, user = f"verify-{uuid.uuid4().hex}", USER
     if api.token:
         tenant, user = api.token.tenant or tenant, api.token.user or user
@@ -43,7 +43,7 @@ def write(api: ApiClient, tables: Mapping[str, str]) -> Iterator[Record]:
 
     def remove() -> None:
         _erase(api, user_path)
-        _expect_nothing_left(tables, tenant, user, session)
+        _expect_nothing_left(tables, environment, tenant, user, session)
 
     def lists_session(answer: Any) -> bool:
         return [found["id"] for found in answer["sessions"]] == [session]
@@ -90,13 +90,18 @@ def _erase(api: ApiClient, user_path: str) -> None:
         time.sleep(POLL_SECONDS)
 
 
-def _expect_nothing_left(tables: Mapping[str, str], tenant: str, user: str, session: str) -> None:
+def _expect_nothing_left(
+    tables: Mapping[str, str], environment: Mapping[str, str], tenant: str, user: str, session: str
+) -> None:
     """By the indexes of both tables; nothing else knows all items of a user, or of a session."""
-    owner = {":tenant": {"S": tenant}, ":user": {"S": user}}
-    queries = (
-        (tables["sessions"], "TenantUserIndex", "tenantId = :tenant AND userId = :user", owner),
-        (tables["messages"], "SessionTimestampIndex", "sessionId = :session", {":session": {"S": session}}),
-    )
+    shards = [f"{shard}#{tenant}" for shard in range(int(environment.get("TENANT_SHARDS_READ") or 0))]
+    by_user, key = environment["TENANT_USER_INDEX_NAME"], "tenantShard" if shards else "tenantId"
+    queries = [
+        (tables["sessions"], by_user, f"{key} = :of AND userId = :user", {":of": {"S": of}, ":user": {"S": user}})
+        for of in shards or [tenant]
+    ]
+    by_session = environment["SESSION_TIMESTAMP_INDEX_NAME"]
+    queries.append((tables["messages"], by_session, "sessionId = :session", {":session": {"S": session}}))
     client = aws.client("dynamodb")
     deadline = time.monotonic() + INDEX_SECONDS
     for table, index, condition, values in queries:

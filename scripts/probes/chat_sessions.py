@@ -17,7 +17,7 @@ TOKENS = 7
 READS: Reads = (("/sessions/doctor-unknown", {}), ("/users/doctor-unknown/sessions", {}))
 
 
-def write(api: ApiClient, tables: Mapping[str, str]) -> Iterator[Record]:
+def write(api: ApiClient, tables: Mapping[str, str], environment: Mapping[str, str]) -> Iterator[Record]:  # noqa: ARG001
     mark = uuid.uuid4().hex
     user, content = (api.token and api.token.user) or f"verify-{mark}", "Is this kept?"
     opened = api.send("POST", "/sessions", {"user_id": user, "pedagogy_mode": "verification"}).expect(201)

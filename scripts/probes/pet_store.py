@@ -12,7 +12,7 @@ PRICE = "19.99"
 READS: Reads = (("/pets/999999999", {}), ("/pets?type=doctor-unknown", {}))
 
 
-def write(api: ApiClient, tables: Mapping[str, str]) -> Iterator[Record]:
+def write(api: ApiClient, tables: Mapping[str, str], environment: Mapping[str, str]) -> Iterator[Record]:  # noqa: ARG001
     mark = f"verify-{uuid.uuid4().hex}"
     pet = {"name": mark, "type": mark, "price": float(PRICE)}
     pet_id: int = api.send("POST", "/pets", pet).expect(201).body["id"]

@@ -139,6 +139,7 @@ def new_agent_sessions(engine: Engine, **environment: str) -> Iterator[AgentSess
     given = engine.environment | environment
     if "TENANT_SHARDS_READ" in given:
         indexes["sessions"][given["TENANT_USER_INDEX_NAME"]] = {"tenantShard": "S", "userId": "S"}
+        indexes["messages"]["TenantShardTimestampIndex"] = {"tenantShard": "S", "timestamp": "S"}
     with engine.tables(
         projection="ALL",
         sessions=(SESSIONS_KEY, indexes["sessions"]),

@@ -69,13 +69,21 @@ def engine() -> Iterator[Engine]:
         yield running
 
 
+@pytest.fixture
+def options() -> Mapping[str, str]:
+    """What the function is told beside the tables."""
+    return {}
+
+
 @pytest.fixture(params=MODELS)
-def api(request: pytest.FixtureRequest, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]:
+def api(
+    request: pytest.FixtureRequest, engine: Engine, options: Mapping[str, str], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Api]:
     for name, value in engine.environment.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("AWS_DEFAULT_REGION", engine.environment["AWS_REGION"])
     monkeypatch.setattr(load_models, "INDEX_SECONDS", 0.0)
-    with SYSTEMS[request.param].new(engine) as application, aws.kept_clients():
+    with SYSTEMS[request.param].new(engine, **options) as application, aws.kept_clients():
         yield Api(application)
 
 
@@ -84,7 +92,7 @@ def model_of(api: Api) -> Model:
     tables = {logical: environment[name] for logical, name in TABLES.items() if name in environment}
     tables["sessions"] = environment.get("DYNAMODB_SESSIONS_TABLE") or environment.get("DYNAMODB_TABLE_NAME", "")
     system = type(api.application).handler.__name__.partition(".")[0]
-    return MODELS[system](Calls(api), tables, MARK, CLIENTS)  # type: ignore[call-arg, arg-type]
+    return MODELS[system](Calls(api, environment), tables, MARK, CLIENTS)  # type: ignore[call-arg, arg-type]
 
 
 def under_load(api: Api, turns: int = TURNS) -> tuple[Model, list[str]]:
@@ -125,6 +133,15 @@ def test_nothing_is_found_wrong_where_all_is_right_and_nothing_is_left(api: Api)
     assert stored(api) != before
     model.remove()
     assert stored(api) == before
+
+
+@pytest.mark.parametrize("options", [engines.SCALED | {"MATCH_SHARDS": "2", "MATCH_SHARDS_READ": "2"}], ids=["scaled"])
+@pytest.mark.parametrize("api", ["agent_profiles", "agent_sessions", "pet_store"], indirect=True)
+def test_what_is_in_shards_or_has_its_number_from_a_block_is_found_and_removed(api: Api) -> None:
+    model, wrong = under_load(api)
+    assert wrong == []
+    model.remove()
+    assert MARK not in str(stored(api))
 
 
 def test_what_nobody_has_touched_yet_is_as_it_should_be(api: Api) -> None:

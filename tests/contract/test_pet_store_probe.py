@@ -35,7 +35,7 @@ def store(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Iterator[PetStore]
 
 
 def write(store: PetStore) -> Record:
-    (record,) = pet_store.write(Api(store), {"pets": store.pets.name})  # type: ignore[arg-type]
+    (record,) = pet_store.write(Api(store), {"pets": store.pets.name}, {})  # type: ignore[arg-type]
     return record
 
 

@@ -19,6 +19,7 @@ from scripts.probes import Record
 from scripts.rollback_marks import Rollback
 from scripts.verification import FAILED, PASSED, SKIPPED, Check
 
+VARIABLES = {"A_VARIABLE": "of the function"}
 DATE = "Sat, 21 Nov 2026 08:00:00 GMT"
 
 
@@ -49,7 +50,8 @@ class Stack:
 
     def get_function_configuration(self, **_: str) -> dict[str, Any]:
         metadata = {"HTTPHeaders": {"date": DATE}}
-        return {"CodeSha256": "x", "Version": "1", "LoggingConfig": self.logging, "ResponseMetadata": metadata}
+        told = {"Environment": {"Variables": VARIABLES}, "LoggingConfig": self.logging, "ResponseMetadata": metadata}
+        return {"CodeSha256": "x", "Version": "1", **told}
 
     def get_function_concurrency(self, **_: str) -> dict[str, int]:
         return self.concurrency
@@ -75,8 +77,9 @@ class Stack:
 
     # what a probe does
 
-    def write(self, _api: Any, tables: Mapping[str, str]) -> Iterator[Record]:
+    def write(self, _api: Any, tables: Mapping[str, str], environment: Mapping[str, str]) -> Iterator[Record]:
         assert tables == {"first": "things", "second": "parts"}
+        assert environment == VARIABLES
         for table, name in (("first", "a"), ("second", "b")):
             if name == self.write_fails_at:
                 raise CommandError(f"POST /{name} answered 503")
@@ -222,7 +225,7 @@ def test_every_system_has_a_probe() -> None:
 
 
 def test_an_answer_of_another_shape_fails_its_check(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
-    written = list(stack.write(None, {"first": "things", "second": "parts"}))
+    written = list(stack.write(None, {"first": "things", "second": "parts"}, VARIABLES))
     odd = [record._replace(lists_it=lambda body: bool(body["things"])) for record in written]
     monkeypatch.setattr(verification, "import_module", lambda _: SimpleNamespace(write=lambda *_: iter(odd)))
     check = stack.verify()["index"]
