@@ -5,7 +5,6 @@ import importlib
 import io
 import json
 import os
-import sys
 from collections.abc import Callable, Mapping
 from types import MappingProxyType, SimpleNamespace
 from typing import Any
@@ -110,8 +109,7 @@ class Caller:
 
 def handler_of(system: str, environment: Mapping[str, str]) -> Any:
     """The module of a system's function, in this process."""
-    if str(paths.LAMBDA_SOURCE) not in sys.path:
-        sys.path.append(str(paths.LAMBDA_SOURCE))
+    paths.functions_can_be_imported()
     # The module makes a handler of the process's environment, as it is imported.
     with mock.patch.dict(os.environ, {**environment, "PERSISTENCE": "memory"}):
         return importlib.import_module(f"{system}.handler")

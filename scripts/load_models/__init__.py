@@ -19,9 +19,11 @@ from urllib.parse import quote, urlencode
 
 from boto3.dynamodb.types import TypeDeserializer
 
-from scripts import aws
+from scripts import aws, paths
 from scripts.api_client import Answer, ApiClient
 from scripts.console import EXIT_FAILED, CommandError
+
+paths.functions_can_be_imported()
 
 # How long a request that was refused for the moment is sent again
 PATIENCE_SECONDS = 30.0

@@ -1,7 +1,7 @@
 """Global secondary indexes of a table that exists: added and removed one at a time, and filled for a while.
 
-moto has a new index at once. On AWS it is CREATING, with Backfilling, until it holds the table's items; nobody can
-query it meanwhile, and no other index of the table can be added or removed.
+moto has a new index at once, and keeps what was defined for one that is gone. On AWS it is CREATING, with Backfilling,
+until it holds the table's items: nobody can query it meanwhile, and no other index of the table can come or go.
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/GSI.OnlineOps.html
 """
 
@@ -54,6 +54,10 @@ def install(backfill_seconds: float) -> None:
     @replace(DynamoDBBackend, "update_table_global_indexes")
     def update_table_global_indexes(original: Any, self: Any, table: Any, updates: list[dict[str, Any]]) -> None:
         original(self, table, updates)
+        # A definition that no key uses is forgotten: Terraform would see it as a change for ever.
+        keys = [table.schema, *(index.schema for index in (*table.global_indexes, *table.indexes))]
+        used = {key["AttributeName"] for schema in keys for key in schema}
+        table.attr = [defined for defined in table.attr if defined["AttributeName"] in used]
         for update in updates:
             for kind, stated in update.items():
                 changes.append({"table": table.name, "index": stated["IndexName"], "change": kind.lower()})

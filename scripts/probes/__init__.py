@@ -11,8 +11,9 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from scripts import aws
+from scripts import aws, paths
 
+paths.functions_can_be_imported()
 Reads = tuple[tuple[str, Mapping[str, str]], ...]
 
 

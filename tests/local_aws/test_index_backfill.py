@@ -101,3 +101,32 @@ def test_an_index_can_be_dropped_while_it_is_filled(client: Any) -> None:
     _update(client, _change("Create", "unwanted"))
     _update(client, _change("Delete", "unwanted"))
     assert list(_indexes(client)) == ["second"]
+
+
+def test_a_definition_that_no_key_uses_is_forgotten(client: Any) -> None:
+    def defined(*names: str) -> list[dict[str, str]]:
+        return [{"AttributeName": name, "AttributeType": "S"} for name in names]
+
+    def attributes() -> list[str]:
+        table = client.describe_table(TableName="defined")["Table"]
+        return sorted(one["AttributeName"] for one in table["AttributeDefinitions"])
+
+    index = {
+        "IndexName": "by-other",
+        "KeySchema": [{"AttributeName": "other", "KeyType": "HASH"}],
+        "Projection": {"ProjectionType": "KEYS_ONLY"},
+    }
+    client.create_table(
+        TableName="defined",
+        BillingMode="PAY_PER_REQUEST",
+        KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+        AttributeDefinitions=defined("id"),
+    )
+    client.update_table(
+        TableName="defined",
+        AttributeDefinitions=defined("id", "other", "unused"),
+        GlobalSecondaryIndexUpdates=[{"Create": index}],
+    )
+    assert attributes() == ["id", "other"]
+    client.update_table(TableName="defined", GlobalSecondaryIndexUpdates=[{"Delete": {"IndexName": "by-other"}}])
+    assert attributes() == ["id"]
