@@ -23,6 +23,8 @@ _NUMBERS = Context(prec=38, Emin=-130, Emax=125, traps=[Inexact, InvalidOperatio
 
 def number(text: str) -> int | Decimal:
     """The number that a JSON or DynamoDB text stands for; InvalidValue where DynamoDB would lose or refuse it."""
+    if len(text) < 39 and text.isascii() and text.isdigit():
+        return int(text)
     try:
         value = _NUMBERS.create_decimal(text)
         if not value.is_finite():

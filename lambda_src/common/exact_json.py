@@ -11,6 +11,7 @@ from common.errors import InvalidValue
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
     from typing import Any, NoReturn
 
 
@@ -30,21 +31,31 @@ def loads(text: str | bytes) -> Any:
 
 def dumps(value: Any) -> str:
     """Compact JSON of str, int, Decimal, bool, None, dict and list (the standard encoder can't write a Decimal)."""
-    if isinstance(value, str):
-        return encode_basestring(value)
-    if value is None:
-        return "null"
-    if value is True:
-        return "true"
-    if value is False:
-        return "false"
-    if isinstance(value, (int, Decimal)):
-        return number_text(value)
-    if isinstance(value, dict):
-        return "{" + ",".join(f"{encode_basestring(name)}:{dumps(one)}" for name, one in value.items()) + "}"
-    if isinstance(value, (list, tuple)):
-        return "[" + ",".join(map(dumps, value)) + "]"
-    raise TypeError(f"JSON has no form for {type(value).__name__}")
+    try:
+        return _FORMS[type(value)](value)
+    except KeyError as unknown:
+        raise TypeError(f"JSON has no form for {unknown.args[0].__name__}") from None
+
+
+def _object(value: dict[str, Any]) -> str:
+    return "{" + ",".join([f"{encode_basestring(name)}:{_FORMS[type(one)](one)}" for name, one in value.items()]) + "}"
+
+
+def _array(value: Iterable[Any]) -> str:
+    return "[" + ",".join([_FORMS[type(one)](one) for one in value]) + "]"
+
+
+# By type: most of the time that an answer takes is spent here
+_FORMS: dict[type, Callable[[Any], str]] = {
+    str: encode_basestring,
+    int: str,
+    Decimal: number_text,
+    dict: _object,
+    list: _array,
+    tuple: _array,
+    bool: lambda value: "true" if value else "false",
+    type(None): lambda _: "null",
+}
 
 
 def _no_constant(name: str) -> NoReturn:

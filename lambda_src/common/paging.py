@@ -27,6 +27,8 @@ DEFAULT_LIMIT = 25
 MAXIMUM_LIMIT = 100
 # Lambda's answer ends at 6 MB; what is left is for the envelope
 MAXIMUM_PAGE_BYTES = 5_000_000
+# of what repr shows: an astral one is \\ud83d\\ude00
+_MOST_JSON_OF_A_CHARACTER = 12
 _CHECKSUM_BYTES = 9
 _FILL_SECONDS = 0.5
 
@@ -75,16 +77,19 @@ def fill(limit: int, start: Any, fetch: Fetch, deadline: float) -> tuple[list[An
     ends, the page's bytes are used up, or (time.monotonic()) `deadline` comes near.
     """
     found: list[Any] = []
-    size = 0
+    # what it takes at most, and what is known of the first so many
+    most = size = measured = 0
     at, count = start, limit
     while True:
         candidates, more = fetch(at, count)
         for i, (place, item) in enumerate(candidates):
             if item is not None:
-                # twice, since the answer's body is a text within the JSON of the answer
-                size += len(json.dumps(dumps(item)))
-                if found and size > MAXIMUM_PAGE_BYTES:
-                    return found, at
+                most += _MOST_JSON_OF_A_CHARACTER * len(repr(item))
+                if found and most > MAXIMUM_PAGE_BYTES:
+                    size += _size([*found[measured:], item])
+                    measured = len(found) + 1
+                    if size > MAXIMUM_PAGE_BYTES:
+                        return found, at
                 found.append(item)
             at = place
             if len(found) == limit:
@@ -95,6 +100,11 @@ def fill(limit: int, start: Any, fetch: Fetch, deadline: float) -> tuple[list[An
         if time.monotonic() + _FILL_SECONDS > deadline:
             return found, at
         count = MAXIMUM_LIMIT  # much is not shown here: look at more at a time
+
+
+def _size(items: list[Any]) -> int:
+    """Bytes in the answer: twice JSON, since its body is a text within the JSON of the answer."""
+    return sum(len(json.dumps(dumps(item))) for item in items)
 
 
 _FROM_URL = {ord("-"): "+", ord("_"): "/", ord("+"): " ", ord("/"): " "}

@@ -24,7 +24,7 @@ UNWANTED = {"_hashlib", "boto3", "botocore", "calendar", "dataclasses", "datetim
             "uuid"}  # fmt: skip
 MAXIMUM_OWN_MODULES = 24
 # as shipped, without what only readers need
-MAXIMUM_OWN_BYTES = 52_000
+MAXIMUM_OWN_BYTES = 53_000
 PROGRAM = """
 import sys, json
 import awslambdaric.bootstrap

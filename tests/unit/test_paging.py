@@ -3,6 +3,7 @@
 import json
 import time
 from typing import Any
+from unittest import mock
 
 import pytest
 from hypothesis import given
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from common import paging
 from common.errors import Problem
 from common.events import Request
+from common.exact_json import dumps
 
 
 def request(**query: str) -> Request:
@@ -124,3 +126,17 @@ def test_a_forged_token_that_nests_too_deep_is_refused() -> None:
 @pytest.mark.parametrize(("text", "value"), [(None, 25), ("1", 1), ("100", 100), ("007", 7)])
 def test_limits(text: str | None, value: int) -> None:
     assert paging.limit(request(**({} if text is None else {"limit": text}))) == value
+
+
+@given(
+    st.lists(
+        st.text(max_size=30) | st.decimals(allow_nan=False, allow_infinity=False, places=3) | st.none(), max_size=12
+    )
+)
+def test_a_page_ends_before_the_item_with_which_its_bytes_would_be_used_up(values: list[Any]) -> None:
+    items = [{"é": value, "<&>": [value]} for value in values]
+    sizes = [len(json.dumps(dumps(item))) for item in items]
+    with mock.patch.object(paging, "MAXIMUM_PAGE_BYTES", 200):
+        found, _ = paging.fill(100, None, lambda *_: (list(enumerate(items)), False), time.monotonic())
+    fitting = next((count for count in range(len(items)) if sum(sizes[: count + 1]) > 200), len(items))
+    assert found == items[: max(fitting, 1)]
