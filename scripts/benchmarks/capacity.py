@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from scripts import volumes
+from scripts import capacity_units, volumes
 from scripts.applied_state import Instance
 from scripts.benchmarks import old_designs, read_units, stack_tables, write_units
 from scripts.benchmarks.engines import Engine
@@ -81,6 +81,7 @@ def measure(options: Options) -> Part:
     is_computed = options.engine_url is None
     sizes = sorted({*(size for size in (COMPUTED_SIZES if is_computed else SIZES) if size < largest), largest})
     with stack_tables.engine(options.engine_url) as engine:
+        check_counting(engine)
         counting = "count from the sizes of items" if is_computed else "count on the engine"
         with step(f"read units: {counting}") as progress:
             found = reads(engine, instances, [s for s in sizes if not is_computed or s <= COMPUTED_SIZES[-1]], progress)
@@ -90,6 +91,24 @@ def measure(options: Options) -> Part:
     if is_computed:
         found = [_reckoned(one, largest) for one in found]
     return part(found, written, histories, is_computed=is_computed)
+
+
+def check_counting(engine: Engine) -> None:
+    """Raises CommandError for an engine that makes its units up, as some emulators do."""
+    item = {"id": {"S": "1"}, "text": {"S": "x" * 9_000}}
+    expected = capacity_units.read_units(capacity_units.item_bytes(item), consistent=True)
+    table, dynamodb = f"bench-{uuid.uuid4().hex[:8]}-count", engine.client()
+    with stack_tables.tables(engine, [stack_tables.definition(table, id="S")]):
+        dynamodb.put_item(TableName=table, Item=item)
+        answer = dynamodb.get_item(
+            TableName=table, Key={"id": item["id"]}, ConsistentRead=True, ReturnConsumedCapacity="TOTAL"
+        )
+    told = answer.get("ConsumedCapacity", {}).get("CapacityUnits")
+    if told != expected:
+        raise CommandError(
+            f"the engine at {engine.url} does not count capacity: it tells {told} for {expected:g} units.",
+            "Name DynamoDB Local or dynoxide, or none: then units are counted from the sizes of items.",
+        )
 
 
 def part(

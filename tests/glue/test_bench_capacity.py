@@ -10,7 +10,7 @@ from scripts.applied_state import Instance
 from scripts.benchmarks import capacity, read_units, stack_tables, write_units
 from scripts.benchmarks.capacity import Counted, History
 from scripts.benchmarks.engines import Engine
-from scripts.console import Progress
+from scripts.console import CommandError, Progress
 from tests.contract import engines
 from tests.contract.declared_instances import function_of, tables_of
 from tests.contract.systems import SYSTEMS
@@ -107,6 +107,14 @@ def test_a_part_names_the_worst_of_all(computed: Counts) -> None:
     assert ratio.value == 300
     assert least.value == 1
     assert not any(row.is_computed for row in found.rows)
+
+
+def test_an_engine_that_makes_its_units_up_is_refused(computed: Counts) -> None:
+    capacity.check_counting(computed.engine)
+    with engines.running("moto") as engine:
+        assert engine.url
+        with pytest.raises(CommandError, match=r"does not count capacity: it tells (0\.5|1\.0) for 3 units"):
+            capacity.check_counting(Engine(engine.url))
 
 
 def test_what_is_reckoned_grows_with_the_records() -> None:
