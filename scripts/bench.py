@@ -23,7 +23,7 @@ from scripts.benchmarks.parts import Options, Part
 from scripts.console import EXIT_FAILED, CommandError, err, out, run
 
 # In this order: what must not be disturbed by what another part leaves running or filled comes first.
-PARTS = ("build", "functions", "migration", "whole_stack", "capacity", "concurrent_writers")
+PARTS = ("functions", "build", "capacity", "concurrent_writers", "migration", "whole_stack")
 RESULTS = paths.BUILD / "bench" / pages.RECORDED.name
 
 

@@ -39,14 +39,15 @@ def build(
     """Builds what changed; returns the manifest with `rebuilt`, the names of the functions that were built anew."""
     if is_built(source, target, architecture):
         return {"functions": read_manifest(target), "rebuilt": []}
-    from scripts import bill_of_materials, deterministic_zip, function_contents
+    from scripts import archivers, bill_of_materials, function_contents
 
     target.mkdir(parents=True, exist_ok=True)
     before = read_manifest(target)
     modules, contents, built, archives = {}, {}, {}, {}
-    with deterministic_zip.Archivers() as archivers:
+    sources = function_contents.Sources(source)
+    with archivers.Archivers() as processes:
         for system in functions(source):
-            modules[system] = function_contents.modules(source, system)
+            modules[system] = sources.modules(system)
             requirements = source / system / "requirements.txt"
             locked = requirements.read_bytes() if requirements.is_file() else b""
             digest = _digest(modules[system], locked, architecture.encode() if locked else b"", _builder())
@@ -58,7 +59,7 @@ def build(
                 continue
             third_party = function_contents.third_party(requirements, architecture) if locked else {}
             contents[system] = function_contents.bundled(system, modules[system]) | third_party
-            archives[system] = archivers.start(contents[system])
+            archives[system] = processes.start(contents[system])
             built[system] = {
                 "modules": sorted(modules[system]),
                 "packages": bill_of_materials.packages_in(third_party),
@@ -125,7 +126,14 @@ def _digest(files: dict[str, bytes], *more: bytes) -> str:
 
 def _builder() -> bytes:
     """A changed builder builds anew."""
-    names = ("bill_of_materials", "build_lambdas", "deterministic_zip", "function_contents", "strip_source")
+    names = (
+        "archivers",
+        "bill_of_materials",
+        "build_lambdas",
+        "deterministic_zip",
+        "function_contents",
+        "strip_source",
+    )
     modules = [Path(__file__).with_name(f"{name}.py") for name in names]
     return b"".join(module.read_bytes() for module in (*modules, paths.FUNCTION_ENTRY))
 
@@ -158,7 +166,15 @@ def _tell(functions: dict[str, Any], rebuilt: list[str]) -> None:
         print(f"{system:20} {entry['size_bytes'] / 1024:6.1f} KB  {entry['sha256'][:12]}  {state}")
 
 
-def _run() -> None:
+def _build_all() -> None:
+    from scripts.console import step
+
+    with step("build functions"):
+        manifest = build()
+    _tell(manifest["functions"], manifest["rebuilt"])
+
+
+def _run_with_options() -> None:
     import typer
 
     from scripts.console import CommandError, out, run, step
@@ -186,7 +202,11 @@ def _run() -> None:
 
 
 if __name__ == "__main__":
-    if not sys.argv[1:] and is_built():
+    if sys.argv[1:]:
+        _run_with_options()
+    elif is_built():
         _tell(read_manifest(paths.LAMBDA_BUILD), [])
     else:
-        _run()
+        from scripts.console import exit_after
+
+        exit_after(_build_all)

@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import NoReturn
 
-import typer
 from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 from rich.markup import escape
@@ -103,16 +102,23 @@ def _stop(_signal: int, _frame: FrameType | None) -> NoReturn:
 
 def run(command: Callable[..., None]) -> NoReturn:
     """Runs `command` as a typer program and turns its errors into one line and an exit code."""
+    import typer  # takes as long to load as all else here
+
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+    app.command()(command)
+    exit_after(lambda: app(standalone_mode=False))
+
+
+def exit_after(action: Callable[[], int | None]) -> NoReturn:
+    """Ends the process with the action's exit code, and turns its errors into one line and an exit code."""
     # A terminated pipeline job and a closed terminal must clean up like Ctrl-C does.
     signal.signal(signal.SIGTERM, _stop)
     signal.signal(signal.SIGHUP, _stop)
     if isinstance(sys.stdout, io.TextIOWrapper):
         # What a terminal or an encoding has no character for, such as a file name that is no text
         sys.stdout.reconfigure(errors="backslashreplace")
-    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
-    app.command()(command)
     try:
-        code = app(standalone_mode=False)
+        code = action()
         if code == EXIT_INTERRUPTED:  # typer has caught it
             err.print("interrupted")
         sys.exit(code or 0)

@@ -7,7 +7,6 @@ import ast
 import subprocess
 import sys
 import tempfile
-from functools import cache
 from pathlib import Path
 
 from scripts import paths, strip_source
@@ -18,48 +17,56 @@ ARCHITECTURES = {"arm64": "aarch64", "x86_64": "x86_64"}  # Lambda's word → th
 MODULES_FILE = "modules.txt"
 
 
-def modules(source: Path, system: str) -> dict[str, bytes]:
-    """The stripped sources of the handler and of every module here that it imports, now or later."""
-    found: dict[str, bytes] = {}
-    wanted = [f"{system}.handler"]
-    while wanted:
-        name = wanted.pop()
-        file = source / Path(*name.split("."))
-        file = file / "__init__.py" if file.is_dir() else file.with_suffix(".py")
-        path = file.relative_to(source).as_posix()
-        if path in found or not file.is_file():
-            continue
-        text = _stripped(file)
-        found[path] = text.encode()
-        wanted += _imported(text)
-    return found
+class Sources:
+    """The modules in a folder; each is read, stripped and searched for imports once."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._read: dict[str, tuple[str, bytes, tuple[str, ...]] | None] = {}
+
+    def modules(self, system: str) -> dict[str, bytes]:
+        """The stripped sources of the handler and of every module here that it imports, now or later."""
+        found: dict[str, bytes] = {}
+        wanted, met = [f"{system}.handler"], set()
+        while wanted:
+            name = wanted.pop()
+            if name not in met and (module := self._module(name)):
+                path, found[path], imported = module
+                wanted += imported
+            met.add(name)
+        return found
+
+    def _module(self, name: str) -> tuple[str, bytes, tuple[str, ...]] | None:
+        """Path, stripped source and imports; None for what is not here."""
+        if name not in self._read:
+            file = self._folder / name.replace(".", "/")
+            file = file / "__init__.py" if file.is_dir() else file.with_suffix(".py")
+            self._read[name] = None
+            if file.is_file():
+                text = _text(file)
+                path = file.relative_to(self._folder).as_posix()
+                self._read[name] = path, strip_source.strip(text).encode(), _imported(text)
+        return self._read[name]
 
 
-def _stripped(file: Path) -> str:
+def _text(file: Path) -> str:
     # A checkout may turn line ends into CRLF; the zip must not depend on that.
-    return _strip(file.read_bytes().replace(b"\r\n", b"\n").decode())
-
-
-@cache
-def _strip(text: str) -> str:
-    """Once for all the systems that share a module."""
-    return strip_source.strip(text)
+    return file.read_bytes().replace(b"\r\n", b"\n").decode()
 
 
 def bundled(system: str, modules: dict[str, bytes]) -> dict[str, bytes]:
     """The modules as the two files that lambda_src/function.py makes do with."""
     start = f"install(__file__[: -len({paths.FUNCTION_ENTRY.name!r})])\nfrom {system}.handler import handler\nready()\n"
     return {
-        paths.FUNCTION_ENTRY.name: (_stripped(paths.FUNCTION_ENTRY) + start).encode(),
+        paths.FUNCTION_ENTRY.name: (strip_source.strip(_text(paths.FUNCTION_ENTRY)) + start).encode(),
         MODULES_FILE: b"\0".join(f"{path}\n".encode() + modules[path] for path in sorted(modules)),
     }
 
 
-@cache
 def _imported(text: str) -> tuple[str, ...]:
     """Every module that the source may import, with the packages that hold it; also names that may be modules."""
     found: dict[str, None] = {}
-    for node in strip_source.statements(ast.parse(text)):
+    for node in strip_source.statements(strip_source.parsed(text), at_run_time=True):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module:

@@ -8,6 +8,7 @@ each level of indentation.
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 
 _Span = tuple[int, int, str]  # first and last character, and what stands there instead
 
@@ -47,15 +48,24 @@ def _narrowed(source: str) -> str:
     return "\n".join(line[width - width // 4 :] for line, width in zip(lines, widths, strict=True))
 
 
-def statements(node: ast.AST) -> Iterator[ast.stmt]:
-    """Every statement within, at any depth. Most of a tree is expressions, in which there are none: `ast.walk` takes
-    several times as long."""
+@cache
+def parsed(source: str) -> ast.Module:
+    return ast.parse(source)
+
+
+def statements(node: ast.AST, *, at_run_time: bool = False) -> Iterator[ast.stmt]:
+    """Every statement within, at any depth; `at_run_time`: but for what only type checkers look at.
+
+    Most of a tree is expressions, in which there are none: `ast.walk` takes several times as long.
+    """
     for name in ("body", "handlers", "orelse", "finalbody", "cases"):
         inner = getattr(node, name, ())
         for child in inner if isinstance(inner, list) else ():
+            if at_run_time and isinstance(child, ast.If) and _is_type_checking(child.test):
+                continue
             if isinstance(child, ast.stmt):
                 yield child
-            yield from statements(child)
+            yield from statements(child, at_run_time=at_run_time)
 
 
 def _spans(source: str) -> Iterator[_Span]:
@@ -74,7 +84,7 @@ def _spans(source: str) -> Iterator[_Span]:
     def end(node: ast.expr | ast.stmt | ast.arg) -> int:
         return at(node.end_lineno or 0, node.end_col_offset or 0)
 
-    tree = ast.parse(source)
+    tree = parsed(source)
     nodes = [tree, *statements(tree)]
     in_classes = {id(statement) for node in nodes if isinstance(node, ast.ClassDef) for statement in node.body}
     for node in nodes:
