@@ -1,8 +1,8 @@
 """Python source without what only readers and type checkers need, line for line: stack traces stay right.
 
 Lambda compiles a function's source at each cold start, since no .pyc ships. Gone are comments, docstrings, annotations
-of functions and variables, `TYPE_CHECKING` with its blocks, imports from `__future__`, and three of four columns of
-each level of indentation.
+of functions and variables, `TYPE_CHECKING` with its blocks, imports from `__future__`, blanks around operators, and
+three of four columns of each level of indentation.
 """
 
 import ast
@@ -15,6 +15,10 @@ _Span = tuple[int, int, str]  # first and last character, and what stands there 
 # A comment begins where no string does; `tokenize` tells the same, ten times as slow.
 _STRING_OR_COMMENT = re.compile(
     r"""\"{3}(?:\\.|[^\\])*?\"{3}|'{3}(?:\\.|[^\\])*?'{3}|"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|\#[^\n]*""", re.DOTALL
+)
+# Within a line, outside of texts; before or behind it a text may stand
+_NEEDLESS_BLANKS = re.compile(
+    r"(?:(?<=\S)|\A) (//=?|\*\*=?|<<|>>|[-+*/%|&^<>=!:]=|[-+*/%|&^<>=]) (?=\S|\Z)|(?<=[,:]) (?=\S|\Z)"
 )
 
 
@@ -31,7 +35,16 @@ def strip(source: str) -> str:
         made.append(source[position:first] + instead + "\n" * source.count("\n", first, last))
         position = last
     made.append(source[position:])
-    return _narrowed("\n".join(line.rstrip() for line in "".join(made).split("\n")).rstrip("\n") + "\n")
+    text = "\n".join(line.rstrip() for line in "".join(made).split("\n")).rstrip("\n") + "\n"
+    return _narrowed(_without_blanks(text))
+
+
+def _without_blanks(source: str) -> str:
+    made, position = [], 0
+    for text in _STRING_OR_COMMENT.finditer(source):
+        made += [_NEEDLESS_BLANKS.sub(r"\1", source[position : text.start()]), text[0]]
+        position = text.end()
+    return "".join([*made, _NEEDLESS_BLANKS.sub(r"\1", source[position:])])
 
 
 def _narrowed(source: str) -> str:

@@ -9,7 +9,7 @@ from common.http_connection import Connection, Incoming
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import socket
+    import _socket
     from collections.abc import Mapping
     from typing import Any
 
@@ -45,13 +45,13 @@ class BoundedConnection(Connection):
 class _Bounded(Incoming):
     """So many bytes at most."""
 
-    def __init__(self, connected: socket.socket, most: int) -> None:
-        super().__init__(connected, "r")
+    def __init__(self, connected: _socket.socket, most: int) -> None:
+        super().__init__(connected)
         self._left = most
 
-    def readinto(self, buffer: Any) -> int | None:
+    def readinto(self, buffer: Any) -> int:
         count = super().readinto(buffer)
-        self._left -= count or 0
+        self._left -= count
         if self._left < 0:
             raise _too_long()
         return count

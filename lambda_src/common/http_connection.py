@@ -1,13 +1,14 @@
 """One kept-alive HTTP/1.1 connection over a socket.
 
 Not http.client: that imports the email package and ssl, which together cost more than everything else
-a cold start does here. What DynamoDB and the credentials endpoint need of HTTP is little.
+a cold start does here. What DynamoDB and the credentials endpoint need of HTTP is little. Nor the module socket, which
+spends 3 ms on enumerations of its constants, but what is underneath; behind https, ssl loads it all the same.
 """
 
 from __future__ import annotations
 
+import _socket
 import io
-import socket
 import time
 
 TYPE_CHECKING = False
@@ -37,7 +38,7 @@ class Connection:
         self.port = int(port or (443 if self.secure else 80))
         self.path = "/" + path
         self.authority = host if self.port == (443 if self.secure else 80) else authority
-        self._socket: socket.socket | None = None
+        self._socket: _socket.socket | None = None
         self._reader: io.BufferedReader[Incoming] | None = None
         self._context: SSLContext | None = None
         self._trusts_few = False
@@ -49,11 +50,9 @@ class Connection:
             if time.monotonic() - self._used_at < _TRUSTED_IDLE_SECONDS or _is_silent(self._socket):
                 return
             self.close()
-        # as bytes: a text would be encoded by the idna codec, 2 ms to import
-        host: Any = self.host.encode("ascii")
-        plain = socket.create_connection((host, self.port), timeout)
+        plain = _connected(self.host, self.port, timeout)
         try:
-            plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            plain.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_NODELAY, 1)
             self._socket = self._wrap(plain) if self.secure else plain
         except BaseException as error:
             plain.close()
@@ -64,7 +63,7 @@ class Connection:
             self._context, self._trusts_few = ssl.create_default_context(), False
             self.open(timeout)
             return
-        self._reader = io.BufferedReader(Incoming(self._socket, "r"))
+        self._reader = io.BufferedReader(Incoming(self._socket))
         self._used_at = time.monotonic()
 
     def close(self) -> None:
@@ -105,12 +104,17 @@ class Connection:
         self._used_at = time.monotonic()
         return status, received, content
 
-    def _wrap(self, plain: socket.socket) -> socket.socket:
+    def _wrap(self, plain: _socket.socket) -> _socket.socket:
+        import socket
+
         if self._context is None:
             from common import trusted_roots
 
             self._context, self._trusts_few = trusted_roots.context(self.host)
-        return self._context.wrap_socket(plain, server_hostname=self.host)
+        timeout = plain.gettimeout()
+        connected = socket.socket(fileno=plain.detach())
+        connected.settimeout(timeout)
+        return self._context.wrap_socket(connected, server_hostname=self.host)
 
     def _read_head(self, reader: io.BufferedReader[Incoming]) -> tuple[int, dict[str, str], bool]:
         while True:
@@ -140,18 +144,41 @@ class Connection:
         return reader.read()
 
 
-class Incoming(socket.SocketIO):
+class Incoming(io.RawIOBase):
     """What arrives until `deadline`: a socket's own timeout begins anew with each byte."""
 
     deadline = 0.0
 
-    def readinto(self, buffer: Any) -> int | None:
+    def __init__(self, connected: _socket.socket) -> None:
+        super().__init__()
+        self._connected = connected
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
         # ValueError when it is over
-        self._sock.settimeout(self.deadline - time.monotonic())  # type: ignore[attr-defined]
-        return super().readinto(buffer)
+        self._connected.settimeout(self.deadline - time.monotonic())
+        return self._connected.recv_into(buffer)
 
 
-def _is_silent(connected: socket.socket) -> bool:
+def _connected(host: str, port: int, timeout: float) -> _socket.socket:
+    """As socket.create_connection."""
+    error: OSError | None = None
+    # as bytes: a text would be encoded by the idna codec, 2 ms to import
+    for family, kind, protocol, _, address in _socket.getaddrinfo(host.encode("ascii"), port, 0, _socket.SOCK_STREAM):
+        made = _socket.socket(family, kind, protocol)
+        try:
+            made.settimeout(timeout)
+            made.connect(address)
+            return made
+        except OSError as failed:
+            made.close()
+            error = failed
+    raise error or OSError(f"{host} has no address")
+
+
+def _is_silent(connected: _socket.socket) -> bool:
     """False when the other side has closed: an idle connection has nothing to read but its end."""
     import select
 

@@ -143,7 +143,7 @@ def test_the_bundled_modules_run_and_show_their_lines_in_stack_traces(tmp_path: 
         [sys.executable, "-c", PROGRAM, str(task)], capture_output=True, text=True, check=True, cwd=tmp_path
     ).stdout
     assert ran.splitlines()[0] == f"grüße [] {task}/common/text.py"
-    assert f'File "{task}/alpha/later.py", line 3, in fail\n    return 1 / 0' in ran
+    assert f'File "{task}/alpha/later.py", line 3, in fail\n    return 1/0' in ran
     assert "No module named 'alpha.missing'" in ran
 
 

@@ -85,7 +85,22 @@ def test_what_only_readers_need_is_gone() -> None:
         "done",
     ):
         assert word not in text
-    assert "left: int" in text
+    assert "left:int" in text
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("a = b + -1 if a == b else [c, *d, -1]", "a=b+-1 if a==b else [c,*d,-1]"),
+        ("x: int = {'a': 1, **b}", "x:int={'a':1,**b}"),
+        ("f(a = 'b = c, d', b=f\"{c = } , {d}\") # e", "f(a='b = c, d',b=f\"{c = } , {d}\")"),
+        ("a **= b // 2 ** -c", "a**=b//2**-c"),
+        ("if (a := b) is not c and not -d : e", "if (a:=b) is not c and not -d :e"),
+    ],
+)
+def test_blanks_that_mean_nothing_are_gone(before: str, after: str) -> None:
+    assert strip_source._without_blanks(before.partition(" # ")[0]) == after
+    assert ast.dump(ast.parse(after)) == ast.dump(ast.parse(before))
 
 
 def test_levels_are_one_column_and_texts_keep_theirs() -> None:
@@ -99,7 +114,7 @@ def test_levels_are_one_column_and_texts_keep_theirs() -> None:
 
 
 def test_other_levels_stay() -> None:
-    source = "if 1:\n  if 2:\n    a = 3\n"
+    source = "if 1:\n  if 2:\n    a=3\n"
     assert strip_source.strip(source) == source
 
 
@@ -116,3 +131,6 @@ def test_every_function_source_keeps_its_statements_and_lines(file: object) -> N
         (type(n), n.lineno) for n in ast.walk(ast.parse(source)) if isinstance(n, ast.Call | ast.Return | ast.Raise)
     ]
     assert sorted(kept, key=str) == sorted(before, key=str)
+    assert ast.dump(ast.parse(strip_source._narrowed(strip_source._without_blanks(source)))) == ast.dump(
+        ast.parse(source)
+    )

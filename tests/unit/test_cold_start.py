@@ -20,8 +20,8 @@ from tests.unit.http_events import event
 LAMBDA_SRC = Path(__file__).parents[2] / "lambda_src"
 # what a request needs no part of, each a millisecond or more: by far the most of a cold start with an SDK
 UNWANTED = {"_hashlib", "boto3", "botocore", "calendar", "dataclasses", "datetime", "email", "encodings.idna",
-            "hashlib", "hmac", "http.client", "inspect", "pathlib", "random", "ssl", "typing", "urllib.parse",
-            "uuid"}  # fmt: skip
+            "hashlib", "hmac", "http.client", "inspect", "pathlib", "random", "selectors", "socket", "ssl", "typing",
+            "urllib.parse", "uuid"}  # fmt: skip
 MAXIMUM_OWN_MODULES = 24
 # as shipped, without what only readers need
 MAXIMUM_OWN_BYTES = 53_000

@@ -1,5 +1,6 @@
 """The little of HTTP that is needed, against raw bytes from the other side."""
 
+import _socket
 import socket
 import ssl
 import threading
@@ -213,7 +214,7 @@ def names_lead_here(monkeypatch: pytest.MonkeyPatch) -> None:
     def found(host: object, port: int, *_: object) -> list[object]:
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
 
-    monkeypatch.setattr(socket, "getaddrinfo", found)
+    monkeypatch.setattr(_socket, "getaddrinfo", found)
 
 
 @pytest.mark.usefixtures("names_lead_here")
