@@ -41,9 +41,10 @@ def main(
 ) -> None:
     """Move entries and items of a system to the shards that are written to, and tell how many shards are in use."""
     if system not in shards.TABLES:
+        gone = "; what it deletes is gone within the hour" if system == "chat_sessions" else ""
         raise CommandError(
-            f"{system or 'no system'} has nothing to be moved to other shards.",
-            f"Use SYSTEM={' or SYSTEM='.join(shards.TABLES)}; what chat_sessions deletes is gone within the hour.",
+            f"{system} has nothing to be moved to other shards{gone}." if system else "no system is named.",
+            f"Use SYSTEM={' or SYSTEM='.join(shards.TABLES)}.",
         )
     with stack.exclusive(env):
         opened = stack.open_stack(env)

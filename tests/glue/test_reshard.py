@@ -142,6 +142,6 @@ def test_who_has_no_shards_is_told_so(sharded: Sharded) -> None:
     sharded.state("agent_registry", AGENTS)
     with pytest.raises(CommandError, match="has no shards in environment 'staging'"):
         reshard.main(env=ENV, system="agent_registry", workers=1, dry_run=False, json_output=False)
-    for system in ("pet_store", "chat_sessions", ""):
-        with pytest.raises(CommandError, match="nothing to be moved"):
+    for system, said in (("pet_store", "nothing to be moved"), ("chat_sessions", "within the hour"), ("", "is named")):
+        with pytest.raises(CommandError, match=said):
             reshard.main(env=ENV, system=system, workers=1, dry_run=False, json_output=False)
