@@ -79,7 +79,7 @@ def measure(options: Options) -> Part:
         for name, size in sizes.items():
             with step(f"{size.writers} writers: {name}, {rounds} rounds") as progress:
                 samples[name] = rounds_of(SCENARIOS[name], engine, instances, size, rounds, progress)
-    return part(samples, sizes)
+    return part(samples, sizes, "" if options.engine_url else ", on the embedded AWS")
 
 
 def rounds_of(
@@ -101,11 +101,12 @@ def rounds_of(
     return samples
 
 
-def part(samples: Mapping[str, Samples], sizes: Mapping[str, Size]) -> Part:
+def part(samples: Mapping[str, Samples], sizes: Mapping[str, Size], where: str = "") -> Part:
+    """`where` tells of what is no real engine."""
     rows = []
     for name, size in sizes.items():
         ratio, faster = ratio_of(samples[name])
-        what = f"{size.writers} writers {WHAT[name]}: records kept a second, {size.records:,} before"
+        what = f"{size.writers} writers {WHAT[name]}: records kept a second, {size.records:,} before{where}"
         rows.append(Row(what, f"{BEFORE[name]}, {faster}", ratio, "x", AT_LEAST, GOAL_RATIO))
     ours = [one for name in sizes for one in samples[name][OURS]]
     theirs = [one for name in sizes for one in samples[name][NO_CONDITION]]
