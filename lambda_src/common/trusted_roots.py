@@ -1,7 +1,7 @@
 """Whom to trust behind https, cheaply.
 
 To load all root certificates of a system takes 30 ms, more than all else of a cold start. AWS's endpoints stand below
-a few of them, https://www.amazontrust.com/repository/: those are taken from among the system's own.
+five of them, https://www.amazontrust.com/repository/: those are taken from among the system's own.
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ from __future__ import annotations
 import ssl
 from binascii import a2b_base64
 
-AWS_DOMAINS = (".amazonaws.com", ".amazonaws.com.cn", ".amazonaws.eu")
+# Not those of China and of isolated regions, of which nothing is said there
+AWS_DOMAINS = (".amazonaws.com", ".amazonaws.eu")
 _BEGIN, _END = "-----BEGIN CERTIFICATE-----", "-----END"
 _OWNERS = (b"Amazon Root CA", b"Starfield Services Root Certificate Authority")
 
