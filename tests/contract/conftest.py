@@ -12,18 +12,15 @@ def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
         yield engine
 
 
-# The contracts that must hold with the options of docs/scale.md on, too; ids in blocks have tests of their own.
-SCALED = {"test_agent_registry", "test_agent_profiles", "test_agent_sessions", "test_chat_sessions"}
-# Not the tests of what coarse recency gives up, as docs/scale.md says, ...
-EXACT_RECENCY = {"test_a_user_s_sessions_come_by_recency", "test_what_a_lagging_index_still_shows_is_not_shown"}
-# ... nor those of costs and sizes, which take seconds: what shards cost, tests/unit/test_sharding.py holds.
+# The contracts that must hold with shards, too: whoever lists must merge them. What else docs/scale.md offers gives up
+# some of its system's contract, and has tests of its own in test_scale_options.
+SCALED = {"test_agent_registry", "test_agent_profiles", "test_agent_sessions"}
+# Not those of costs and sizes, which take seconds: what shards cost, tests/unit/test_sharding.py holds.
 AT_A_SIZE = {
     "test_among_10000_the_best_are_found_at_the_cost_of_100",
     "test_agent_10001_is_found_among_10000_without_reading_them",
     "test_what_a_page_costs_does_not_depend_on_how_much_there_is",
     "test_a_user_with_10_000_messages_is_erased_in_one_call",
-    "test_many_writers_append_in_the_order_of_commits_and_lose_nothing",
-    "test_large_messages_make_shorter_pages_and_none_is_missed",
 }
 
 # How an event is read has nothing to do with the engine behind: all kinds are sent to one, one kind to all.
@@ -41,9 +38,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def _is_left_out(item: pytest.Item) -> bool:
     given = item.callspec.params if hasattr(item, "callspec") else {}
     engine = given.get("engine", EVERY_KIND_ON)
-    if engine == "scaled" and (
-        item.path.stem not in SCALED or getattr(item, "originalname", "") in EXACT_RECENCY | AT_A_SIZE
-    ):
+    if engine == "scaled" and (item.path.stem not in SCALED or getattr(item, "originalname", "") in AT_A_SIZE):
         return True
     if engine == "moto" and REAL_ENGINE and item.path.stem not in ALSO_ON_MOTO:
         return True

@@ -138,7 +138,7 @@ def test_nothing_is_found_wrong_where_all_is_right_and_nothing_is_left(api: Api)
 @pytest.mark.parametrize("options", [engines.SCALED | {"MATCH_SHARDS": "2", "MATCH_SHARDS_READ": "2"}], ids=["scaled"])
 @pytest.mark.parametrize("api", ["agent_profiles", "agent_sessions", "pet_store"], indirect=True)
 def test_what_is_in_shards_or_has_its_number_from_a_block_is_found_and_removed(api: Api) -> None:
-    model, wrong = under_load(api)
+    model, wrong = under_load(api, turns=5)
     assert wrong == []
     model.remove()
     assert MARK not in str(stored(api))
