@@ -135,8 +135,8 @@ def test_what_was_reviewed_is_applied_and_what_fails_is_rolled_back(repository: 
 
     # A change that breaks the function passes the review, fails where it is applied, and is taken back.
     repository.git("checkout", "--quiet", "-b", "second")
-    handler = repository.folder / "lambda_src" / "agent_registry" / "handler.py"
-    handler.write_text(handler.read_text().replace("Answer(201 if is_new", "Answer(202 if is_new"))
+    source = repository.folder / "lambda_src" / "agent_registry" / "profile.py"
+    source.write_text(source.read_text().replace("Answer(201 if is_new", "Answer(202 if is_new"))
     head = repository.commit("Answer more politely")
     assert repository.propose(13, head) == SUCCESS, RECORD.read_text()
     assert len(github.comments) == 2

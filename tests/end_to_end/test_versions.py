@@ -30,16 +30,16 @@ def staging(checkout: Checkout) -> Checkout:
     assert started.exit_code == 0, started.stderr
     checkout.must("bootstrap", "ENV=staging")
     checkout.must("apply", "ENV=staging", "YES=1")
-    change_handler(checkout, GOOD, BAD)
+    change_code(checkout, GOOD, BAD)
     checkout.must("apply", "ENV=staging", "YES=1")
     return checkout
 
 
-def change_handler(checkout: Checkout, old: str, new: str) -> None:
-    handler = checkout.folder / "lambda_src" / "agent_registry" / "handler.py"
-    before = handler.read_text()
+def change_code(checkout: Checkout, old: str, new: str) -> None:
+    source = checkout.folder / "lambda_src" / "agent_registry" / "profile.py"
+    before = source.read_text()
     assert old in before
-    handler.write_text(before.replace(old, new))
+    source.write_text(before.replace(old, new))
 
 
 def script(staging: Checkout, verb: str, *arguments: str) -> Ended:
@@ -139,8 +139,8 @@ def test_drift_names_what_was_changed_and_who_should_look(staging: Checkout) -> 
 
 
 def test_the_fix_lifts_it_and_old_versions_go(staging: Checkout) -> None:
-    change_handler(staging, BAD, "Answer(200 if not is_new else 201")
-    change_handler(staging, " else 200", "")
+    change_code(staging, BAD, "Answer(200 if not is_new else 201")
+    change_code(staging, " else 200", "")
     fixed = staging.make("apply", "ENV=staging", "YES=1")
     assert fixed.exit_code == 0, fixed.stderr
     assert "agent_registry is no longer rolled back" in fixed.stderr
