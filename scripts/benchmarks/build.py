@@ -4,6 +4,7 @@ Both run as commands, in a copy of this checkout.
 """
 
 import importlib.metadata
+import re
 import shutil
 import statistics
 import subprocess
@@ -76,11 +77,13 @@ def _built(checkout: Path) -> float:
 
 def _with_boto3(folder: Path) -> tuple[float, list[int]] | None:
     """Seconds and zips' bytes; None where pip reaches no index. The packages are fetched once for all functions."""
-    packages, began = folder / "packages", time.perf_counter()
-    wanted = f"boto3=={importlib.metadata.version('boto3')}"
-    command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--target"]
+    folder.mkdir()
+    packages, wanted = folder / "packages", folder / "requirements.txt"
+    wanted.write_text(_locked_boto3((paths.ROOT / "requirements" / "run.txt").read_text()))
+    began = time.perf_counter()
+    command = [sys.executable, "-m", "pip", "install", "--require-hashes", "--no-deps", "--quiet"]
     try:
-        _run([*command, str(packages), wanted], paths.ROOT)
+        _run([*command, "--disable-pip-version-check", "--target", str(packages), "-r", str(wanted)], paths.ROOT)
     except CommandError as error:
         err.print(f"not compared with {PEER}: {error.message}", markup=False)
         return None
@@ -98,6 +101,17 @@ def _with_boto3(folder: Path) -> tuple[float, list[int]] | None:
                         archive.write(source, source.relative_to(root))
         sizes.append(file.stat().st_size)
     return time.perf_counter() - began, sizes
+
+
+def _locked_boto3(locked: str) -> str:
+    """The lines of boto3 and of what it needs."""
+    names, pending = set(), ["boto3"]
+    while pending:
+        names.add(name := pending.pop())
+        needed = (re.split(r"[^\w.-]", one)[0] for one in importlib.metadata.requires(name) or () if "extra" not in one)
+        pending += [one for one in needed if one not in names]
+    blocks = re.findall(r"^\S.*\n(?:[ ]+.*\n)*", locked, flags=re.MULTILINE)
+    return "".join(block for block in blocks if re.split(r"[^\w.-]", block)[0] in names)
 
 
 def _run(command: list[str], folder: Path) -> None:

@@ -17,7 +17,7 @@ CLIENT_SECRET_ACCESS_KEY = "local"  # noqa: S105 - opens nothing but this emulat
 
 
 def default_port() -> int:
-    return int(os.environ.get("LOCAL_AWS_PORT", DEFAULT_PORT))
+    return int(os.environ.get("LOCAL_AWS_PORT") or DEFAULT_PORT)
 
 
 def default_index_backfill_seconds() -> float:
@@ -29,7 +29,7 @@ def default_restore_seconds() -> float:
 
 
 def default_api_port() -> int:
-    return int(os.environ.get("LOCAL_AWS_API_PORT", DEFAULT_API_PORT))
+    return int(os.environ.get("LOCAL_AWS_API_PORT") or DEFAULT_API_PORT)
 
 
 @dataclasses.dataclass(frozen=True)
