@@ -62,7 +62,7 @@ def main(
         for file, text in pages.shown(results).items():
             rendering.write(file, text)
     if json_output:
-        print(json.dumps(results))
+        print(RESULTS.read_text())
     else:
         _show(results)
     if missed := [row.what for row in pages.rows(results) if not row.is_met]:

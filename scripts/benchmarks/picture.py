@@ -10,7 +10,7 @@ from scripts.benchmarks.parts import Chart
 ALT = "Bars: what each costs or takes with this repository, and with what people would use instead"
 OURS = "ours"
 WIDTH, COLUMNS, GAP = 920, 2, 36
-BAR, BAR_GAP, GROUP_GAP, HEAD, LABEL, FIGURE = 11, 3, 9, 46, 168, 74
+BAR, BAR_GAP, GROUP_GAP, HEAD, LABEL, FIGURE = 11, 3, 17, 46, 168, 74
 
 
 def svg(charts: Sequence[Chart], caption: str) -> str:
