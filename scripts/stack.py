@@ -221,7 +221,7 @@ def initialise(stack: Stack) -> None:
 
 def _initialised_for(stack: Stack) -> str:
     # Providers that run already are not installed.
-    has_providers = "TF_REATTACH_PROVIDERS" not in os.environ
+    has_providers = not os.environ.get("TF_REATTACH_PROVIDERS")
     digest = hashlib.sha256(f"{require_terraform()}\0{plugin_dir()}\0{stack.state_bucket}\0{has_providers}".encode())
     code = sorted(paths.TERRAFORM_ROOT.rglob("*.tf"))
     for file in (stack.files["backend"], paths.TERRAFORM_ROOT / ".terraform.lock.hcl", *code):
