@@ -40,12 +40,11 @@ def shown(results: Mapping[str, Any], recorded: Path = RECORDED) -> dict[Path, s
 def measured(results: Mapping[str, Any]) -> str:
     """When, on what, with what: one sentence."""
     machine, versions = results["machine"], results["versions"]
+    engine = results["engine"]
+    units = "computed, for want of an engine" if engine == "none" else f"counted by {engine}"
     return (
         f"Measured {results['measured_at'][:10]} in one run on {machine['cores']} cores ({machine['system']}), "
-        f"Python {versions['python']}, boto3 {versions['boto3']}; units counted by {results['engine']}."
-        if results["engine"] != "none"
-        else f"Measured {results['measured_at'][:10]} in one run on {machine['cores']} cores ({machine['system']}), "
-        f"Python {versions['python']}, boto3 {versions['boto3']}; units computed, for want of an engine."
+        f"Python {versions['python']}, boto3 {versions['boto3']}; units {units}."
     )
 
 
