@@ -127,7 +127,6 @@ def _digest(files: dict[str, bytes], *more: bytes) -> str:
 def _builder() -> bytes:
     """A changed builder builds anew."""
     names = (
-        "archivers",
         "bill_of_materials",
         "build_lambdas",
         "deterministic_zip",

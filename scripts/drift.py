@@ -180,9 +180,7 @@ def main(
         stack.build()
         opened = stack.open_stack(env)
         stack.initialise(opened)
-        outputs = stack.outputs(opened)
-        if "verification" not in outputs:
-            raise CommandError(f"environment {env!r} is not applied yet.", f"Run `make apply ENV={env}` first.")
+        outputs = stack.applied_outputs(opened)
         drift = _find(opened, outputs)
         report = markdown(opened, drift)
         rendering.write(opened.environment.build_dir / "drift.md", report)

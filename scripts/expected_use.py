@@ -6,7 +6,6 @@ asked. So the figures follow the code and the tables' indexes as they are, whate
 
 import contextlib
 import math
-import socket
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -19,6 +18,7 @@ from scripts.applied_state import Instance
 from scripts.capacity_units import Index
 from scripts.console import EXIT_FAILED, CommandError, Progress
 from scripts.cost_model import FunctionUse, Place, TableUse, Use
+from scripts.dynamodb_local import free_port
 from scripts.function_caller import Caller, Units
 from scripts.local_aws import control
 from scripts.local_aws.control import Running
@@ -42,7 +42,7 @@ def embedded_aws() -> Iterator[Running]:
     """One of its own, on free ports, that ends with the block."""
     with tempfile.TemporaryDirectory(prefix="cost-") as folder:
         try:
-            running = control.start(Path(folder), port=_free_port(), api_port=_free_port(), timeout=60)
+            running = control.start(Path(folder), port=free_port(), api_port=free_port(), timeout=60)
         except control.LocalAwsError as error:
             raise CommandError(error.message, error.next_step, EXIT_FAILED) from error
         try:
@@ -300,8 +300,3 @@ def client(service: str, running: Running, region: str) -> Any:
         aws_access_key_id=given["AWS_ACCESS_KEY_ID"],
         aws_secret_access_key=given["AWS_SECRET_ACCESS_KEY"],
     )
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])

@@ -248,8 +248,14 @@ def applied_systems(stack: Stack) -> dict[str, Any]:
 
 def applied_verification(stack: Stack) -> dict[str, Any]:
     """The output `verification` of what was applied. Raises CommandError where nothing is."""
-    found: dict[str, Any] = outputs(stack).get("verification", {})
-    if not found:
+    found: dict[str, Any] = applied_outputs(stack)["verification"]
+    return found
+
+
+def applied_outputs(stack: Stack) -> Mapping[str, Any]:
+    """As `outputs`. Raises CommandError where nothing is applied."""
+    found = outputs(stack)
+    if not found.get("verification"):
         env = stack.environment.name
         raise CommandError(f"environment {env!r} is not applied yet.", f"Run `make apply ENV={env}` first.")
     return found

@@ -140,9 +140,7 @@ def main(
         stack.build()
         applied = stack.open_stack(env)
         stack.initialise(applied)
-        outputs = stack.outputs(applied)
-        if "verification" not in outputs:
-            raise CommandError(f"environment {env!r} is not applied yet.", f"Run `make apply ENV={env}` first.")
+        outputs = stack.applied_outputs(applied)
         checks = verify(applied, outputs, system)
     if junit:
         junit.parent.mkdir(parents=True, exist_ok=True)

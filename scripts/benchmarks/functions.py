@@ -19,7 +19,7 @@ import psutil
 
 from scripts import cost_model, deterministic_zip, execution_logs, expected_use, paths
 from scripts.applied_state import Instance
-from scripts.benchmarks import first_requests, stack_tables
+from scripts.benchmarks import first_requests, process_memory, stack_tables
 from scripts.benchmarks.first_requests import Request
 from scripts.benchmarks.parts import AT_MOST, Chart, Detail, Options, Part, Row
 from scripts.console import EXIT_FAILED, CommandError, Progress, step
@@ -211,11 +211,8 @@ def cpu_seconds(pid: int) -> float:
 
 def peak_megabytes(pid: int) -> float:
     """Of resident memory; what is held now, where the system keeps no peak."""
-    status = Path(f"/proc/{pid}/status")
-    if status.is_file():
-        lines = dict(line.partition(":")[::2] for line in status.read_text().splitlines())
-        return int(lines["VmHWM"].split()[0]) / 1024
-    return float(psutil.Process(pid).memory_info().rss / (1 << 20))
+    peak = process_memory.peak_megabytes(pid)
+    return float(psutil.Process(pid).memory_info().rss / (1 << 20)) if peak is None else peak
 
 
 def report(systems: Sequence[str], cold: Samples, cpu: Samples, memory: Samples) -> Part:

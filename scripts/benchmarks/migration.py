@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 import boto3
 
 from scripts import dynamodb_local, migrate
+from scripts.benchmarks import process_memory
 from scripts.benchmarks.parts import AT_LEAST, AT_MOST, Chart, Detail, Options, Part, Row
 from scripts.console import EXIT_FAILED, CommandError, err, step
 from scripts.local_aws import control
@@ -44,7 +45,7 @@ _ENVIRONMENT = {"AWS_REGION": REGION, "AWS_DEFAULT_REGION": REGION}
 
 
 class Sample(NamedTuple):
-    """Records a second; with the migration's proof, too, where it has one; MB at the peak."""
+    """Records a second; with the migration's proof, too, where it has one; MB at the peak, 0 where nothing tells it."""
 
     throughput: float
     proved_throughput: float
@@ -204,7 +205,7 @@ def _worked(names: list[str], workload: str, method: str, folder: Path, records:
     for name, listed in items.items():
         work(dynamodb.Table(name), listed)
     throughput = records / (time.perf_counter() - began)
-    return Sample(throughput, throughput, _peak_megabytes())
+    return Sample(throughput, throughput, _own_peak())
 
 
 def _migrated(names: list[str], workload: str, folder: Path, records: int) -> Sample:
@@ -219,7 +220,11 @@ def _migrated(names: list[str], workload: str, folder: Path, records: int) -> Sa
         finally:
             migration.close()
     seconds = migration.manifest["seconds"]
-    return Sample(records / (seconds["read"] + seconds["write"]), records / sum(seconds.values()), _peak_megabytes())
+    return Sample(
+        records / (seconds["read"] + seconds["write"]),
+        records / sum(seconds.values()),
+        _own_peak(),
+    )
 
 
 def _read(folder: Path, most: int) -> Iterator[dict[str, Any]]:
@@ -285,10 +290,5 @@ def _make_table(dynamodb: Any, name: str, key: list[str], indexes: dict[str, str
     )
 
 
-def _peak_megabytes() -> float:
-    """Of this process; 0 where the system does not tell it."""
-    try:
-        status = Path("/proc/self/status").read_text()
-    except OSError:
-        return 0.0
-    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
+def _own_peak() -> float:
+    return process_memory.peak_megabytes(os.getpid()) or 0.0
