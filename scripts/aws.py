@@ -1,10 +1,12 @@
 """The AWS account that a command works on: the embedded one, or the caller's own."""
 
+import json
 import os
 import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from http import HTTPStatus
 from typing import Any
 
 import boto3
@@ -13,6 +15,7 @@ from botocore.config import Config
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
+    ConnectionClosedError,
     HTTPClientError,
     NoCredentialsError,
     NoRegionError,
@@ -134,7 +137,25 @@ def _new_client(service: str, **settings: Any) -> Any:
         "read_timeout": 60,
         "retries": {"mode": "standard", "max_attempts": 4},
     }
-    return boto3.client(service, config=Config(**usual | settings))
+    client = boto3.client(service, config=Config(**usual | settings))
+    if service == "dynamodb":
+        client.meta.events.register("before-parse.dynamodb", _cut_off_is_a_timeout)
+        client.meta.events.register("after-call.dynamodb", _cut_off_is_an_error)
+    return client
+
+
+def _cut_off_is_a_timeout(response_dict: dict[str, Any], **_: Any) -> None:
+    """Makes botocore try again: to it an answer without a body is an empty one, and one that is no JSON an end."""
+    if response_dict["status_code"] == HTTPStatus.OK:
+        try:
+            json.loads(response_dict["body"])
+        except ValueError:
+            response_dict |= {"status_code": HTTPStatus.REQUEST_TIMEOUT, "body": b'{"__type": "RequestTimeout"}'}
+
+
+def _cut_off_is_an_error(http_response: Any, parsed: Mapping[str, Any], **_: Any) -> None:
+    if http_response.status_code == HTTPStatus.OK and "Error" in parsed:
+        raise ConnectionClosedError(endpoint_url=http_response.url)
 
 
 def account_id(environment: Environment) -> str:
