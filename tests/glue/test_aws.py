@@ -45,5 +45,5 @@ def test_no_whole_answer_is_an_error(table: str, name: str, monkeypatch: pytest.
         monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", proxy.url)
         proxy.plan = lambda _: BY_NAME[name]
         with pytest.raises(ConnectionClosedError):
-            aws.client("dynamodb", retries={"mode": "standard", "total_max_attempts": 2}).describe_table(TableName=table)
+            aws.client("dynamodb", retries={"total_max_attempts": 2}).describe_table(TableName=table)
         assert len(proxy.injected) == 2
