@@ -26,10 +26,11 @@ def missing() -> str | None:
 
 
 @contextmanager
-def running(port: int = 0) -> Iterator[str]:
-    """Its URL, on loopback; what it holds is gone at the end."""
+def running(port: int = 0, *, is_shared: bool = False) -> Iterator[str]:
+    """Its URL, on loopback; what it holds is gone at the end. Shared, it has one set of tables for all keys, as AWS."""
     jar = Path(os.environ["DYNAMODB_LOCAL_JAR"])
-    options = [f"-Djava.library.path={jar.parent / 'DynamoDBLocal_lib'}", "-jar", str(jar), "-inMemory", "-port"]
+    options = [f"-Djava.library.path={jar.parent / 'DynamoDBLocal_lib'}", "-jar", str(jar), "-inMemory"]
+    options += ["-sharedDb", "-port"] if is_shared else ["-port"]
     with served(["java", *options], port or free_port(), jar.parent) as url:
         yield url
 
@@ -48,7 +49,7 @@ def served(command: Sequence[str], port: int, folder: Path | None = None) -> Ite
 
 
 def client(url: str, region: str = "us-east-1") -> Any:
-    """It takes any key, and keeps tables apart by key and region."""
+    """It takes any key, and keeps tables apart by key and region, unless it is shared."""
     session = boto3.Session("local", "local", region_name=region)
     return session.client("dynamodb", endpoint_url=url)
 

@@ -59,7 +59,7 @@ def running() -> Iterator[Engine]:
     elif endpoint := os.environ.get("DYNAMODB_ENDPOINT"):
         yield Engine(name, endpoint.rstrip("/"))
     elif os.environ.get("DYNAMODB_LOCAL_JAR"):
-        with dynamodb_local.running() as url:
+        with dynamodb_local.running(is_shared=True) as url:
             yield Engine(name, url)
     else:
         program = Path(os.environ["DYNOXIDE"])

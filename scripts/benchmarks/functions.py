@@ -2,8 +2,10 @@
 
 Every function runs in the embedded AWS under AWS's own runtime client, as a role, on the tables that Terraform
 declares. A cold start is init plus the first request, as the REPORT line has them. CPU and memory are those of the
-environment's own process: DynamoDB is another one. The peers' libraries are compiled ahead, as they are on Lambda; our
-sources are not, as they are not there. Only ratios of one run mean anything.
+environment's own process: DynamoDB is another one, a real engine where one is at hand. The peers' libraries are
+compiled ahead, as they are on Lambda; our sources are not, as they are not there. Only ratios mean anything, and only
+of functions that were measured one right after the other: a machine's speed changes within a run. So a ratio is the
+median of the rounds' own.
 """
 
 import base64
@@ -14,21 +16,24 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import urlencode
 
 import psutil
 
 from scripts import cost_model, deterministic_zip, execution_logs, expected_use, paths
 from scripts.applied_state import Instance
 from scripts.benchmarks import first_requests, process_memory, stack_tables
+from scripts.benchmarks.engines import Engine
 from scripts.benchmarks.first_requests import Request
 from scripts.benchmarks.parts import AT_MOST, Chart, Detail, Options, Part, Row
-from scripts.console import EXIT_FAILED, CommandError, Progress, step
-from scripts.function_caller import Caller
+from scripts.benchmarks.stack_tables import StackTables
+from scripts.console import EXIT_FAILED, CommandError, Progress, err, step
 from scripts.local_aws import control
 from scripts.local_aws.control import Running
-from scripts.local_aws.settings import DEFAULT_REGION
 
 ROUNDS = 30
+# Of each request to an engine that was just started and runs in a virtual machine: it compiles itself meanwhile
+ENGINE_WARM_UP_REQUESTS = 1_000
 WARM_ROUNDS, WARM_UP_REQUESTS, WARM_REQUESTS = 3, 10, 50
 OURS, NOTHING, RESOURCE = "ours", "nothing", "boto3_resource"
 PEERS = {RESOURCE: "boto3.resource", "boto3_client": "boto3 client", "powertools": "Powertools + boto3"}
@@ -36,7 +41,7 @@ LABELS = {OURS: OURS, **PEERS}
 GOAL_COLD_OF_RESOURCE, GOAL_COLD_OF_NOTHING, GOAL_CPU, GOAL_MEMORY = 0.22, 1.6, 0.35, 0.5
 SEED = 1
 
-# Of each system's functions by who wrote them, and of the one that does nothing
+# One a round, of each system's functions by who wrote them; the one that does nothing is measured beside each
 Samples = dict[tuple[str, str], list[float]]
 
 
@@ -49,11 +54,11 @@ class Setup(NamedTuple):
 
     @property
     def all(self) -> list[tuple[str, str]]:
-        return [(NOTHING, NOTHING), *((system, author) for system in self.requests for author in LABELS)]
+        return [(system, author) for system in self.requests for author in (NOTHING, *LABELS)]
 
     def invoke(self, system: str, author: str) -> execution_logs.Report:
         """Calls a function; raises CommandError unless it answers with the records that are there."""
-        request = self.requests.get(system) or next(iter(self.requests.values()))
+        request = self.requests[system]
         given = self.functions.invoke(
             FunctionName=_name(system, author), Payload=json.dumps(request.event), LogType="Tail"
         )
@@ -67,9 +72,31 @@ class Setup(NamedTuple):
 def measure(options: Options) -> Part:
     instances = stack_tables.declared()
     with expected_use.embedded_aws() as running:
-        with step("create tables and functions"):
-            setup = deployed(running, DEFAULT_REGION, instances)
-        return compared(setup, options.rounds or ROUNDS)
+        engine = _usable(options.engine_url) or Engine(running.endpoint_url)
+        with stack_tables.made(engine, instances) as stack:
+            with step("create functions"):
+                setup = deployed(running, stack, instances)
+            if engine.url == options.engine_url:
+                _warm_up(stack, setup)
+            return compared(setup, options.rounds or ROUNDS)
+
+
+def _usable(url: str | None) -> Engine | None:
+    """The engine, if functions find their tables there: each environment signs with keys of its own."""
+    if url is None:
+        return None
+    if stack_tables.is_shared_by_keys(Engine(url)):
+        return Engine(url)
+    err.print(f"the engine at {url} keeps tables apart by access key: functions use the embedded AWS's.", markup=False)
+    return None
+
+
+def _warm_up(stack: StackTables, setup: Setup) -> None:
+    with step("warm the engine up"):
+        for system, request in setup.requests.items():
+            send = stack.caller(system).send
+            for _ in range(ENGINE_WARM_UP_REQUESTS):
+                send("GET", f"{request.path}?{urlencode(request.query)}", headers=request.headers)
 
 
 def compared(setup: Setup, rounds: int) -> Part:
@@ -84,26 +111,19 @@ def compared(setup: Setup, rounds: int) -> Part:
     return report(list(setup.requests), cold, cpu, memory)
 
 
-def deployed(running: Running, region: str, instances: Sequence[Instance]) -> Setup:
-    """The declared tables with the records that are asked for, ours as packaged, and the peers."""
-    dynamodb, functions = (expected_use.client(service, running, region) for service in ("dynamodb", "lambda"))
-    for one in instances:
-        if one.type == "aws_dynamodb_table":
-            dynamodb.create_table(**expected_use.table_definition(one.attributes))
+def deployed(running: Running, stack: StackTables, instances: Sequence[Instance]) -> Setup:
+    """Ours as packaged, and the peers, on the stack's tables, with the records there that are asked for."""
+    region = stack.engine.connection["AWS_REGION"]
+    functions = expected_use.client("lambda", running, region)
     role = _role(expected_use.client("iam", running, region))
     declared = {cost_model.system_of(one): one for one in instances if one.type == "aws_lambda_function"}
-    connection = {
-        "AWS_REGION": region,
-        "AWS_ENDPOINT_URL": running.endpoint_url,
-        "AWS_ACCESS_KEY_ID": "local",
-        "AWS_SECRET_ACCESS_KEY": "local",
-    }
     peers = {name: _zipped(name) for name in (NOTHING, *PEERS)}
     requests = {}
     for system in [one for one in first_requests.OF_SYSTEM if one in declared]:
         settings = declared[system].attributes
-        variables = expected_use.environment_of(declared[system]) | {"PERSISTENCE": "dynamodb"}
-        requests[system] = first_requests.OF_SYSTEM[system](Caller(system, variables, connection).send)
+        own = {"PERSISTENCE": "dynamodb", "AWS_ENDPOINT_URL_DYNAMODB": stack.engine.url}
+        variables = {**stack.environments[system], **own}
+        requests[system] = first_requests.OF_SYSTEM[system](stack.caller(system).send)
         ours = (paths.TERRAFORM_ROOT / settings["filename"]).read_bytes()
         for author, code in ((OURS, ours), *((peer, peers[peer]) for peer in PEERS)):
             handler = settings["handler"] if author == OURS else f"{author}.handler"
@@ -158,11 +178,13 @@ def _name(system: str, author: str) -> str:
 
 
 def _shuffled(setup: Setup, rounds: int, progress: Progress) -> Iterator[tuple[str, str]]:
-    """Every function once a round, each round in another order."""
+    """Every function once a round, those of a system together, each round in another order."""
     order = random.Random(SEED)  # noqa: S311 - the order of measurements, no secret
     for number in range(rounds):
         progress.update(f"{number + 1}/{rounds}")
-        yield from order.sample(setup.all, len(setup.all))
+        for system in order.sample(list(setup.requests), len(setup.requests)):
+            authors = [author for one, author in setup.all if one == system]
+            yield from ((system, author) for author in order.sample(authors, len(authors)))
 
 
 def _cold_start(setup: Setup, system: str, author: str) -> float:
@@ -216,38 +238,25 @@ def peak_megabytes(pid: int) -> float:
 
 
 def report(systems: Sequence[str], cold: Samples, cpu: Samples, memory: Samples) -> Part:
-    medians = [{one: statistics.median(values) for one, values in samples.items()} for samples in (cold, cpu, memory)]
-    cold_medians, cpu_medians, memory_medians = medians
-
-    def worst(of: Mapping[tuple[str, str], float], base: str) -> tuple[str, float]:
-        ratios = {one: of[one, OURS] / of[(NOTHING, NOTHING) if base == NOTHING else (one, base)] for one in systems}
-        system = max(ratios, key=lambda one: ratios[one])
-        return system, ratios[system]
-
-    def row(what: str, of: Mapping[tuple[str, str], float], base: str, goal: float) -> Row:
-        system, ratio = worst(of, base)
-        against = "a handler that does nothing" if base == NOTHING else PEERS[base]
-        return Row(f"{what} ({system})", against, ratio, "x", AT_MOST, goal)
-
     slowest = f"cold start, init and first request, the worst of {len(systems)}"
     rows = [
-        row(slowest, cold_medians, RESOURCE, GOAL_COLD_OF_RESOURCE),
-        row(slowest, cold_medians, NOTHING, GOAL_COLD_OF_NOTHING),
-        row(f"warm CPU a request, the worst of {len(systems)}", cpu_medians, RESOURCE, GOAL_CPU),
-        row(f"peak memory of an environment, the worst of {len(systems)}", memory_medians, RESOURCE, GOAL_MEMORY),
+        _row(slowest, systems, cold, RESOURCE, GOAL_COLD_OF_RESOURCE),
+        _row(slowest, systems, cold, NOTHING, GOAL_COLD_OF_NOTHING),
+        _row(f"warm CPU a request, the worst of {len(systems)}", systems, cpu, RESOURCE, GOAL_CPU),
+        _row(f"peak memory of an environment, the worst of {len(systems)}", systems, memory, RESOURCE, GOAL_MEMORY),
     ]
     tables = [
-        _table("Cold start: init and first request, ms", systems, cold_medians, "{:.0f}"),
-        _table("Warm CPU a request without DynamoDB's, ms", systems, cpu_medians, "{:.2f}"),
-        _table("Peak memory of an environment, MB", systems, memory_medians, "{:.0f}"),
+        _table("Cold start: init and first request, ms", systems, cold, "{:.0f}"),
+        _table("Warm CPU a request without DynamoDB's, ms", systems, cpu, "{:.2f}"),
+        _table("Peak memory of an environment, MB", systems, memory, "{:.0f}"),
     ]
     charts = (
-        _chart("Cold start", "ms", systems, cold_medians),
-        _chart("Warm CPU a request", "ms", systems, cpu_medians),
-        _chart("Peak memory", "MB", systems, memory_medians),
+        _chart("Cold start", "ms", systems, cold),
+        _chart("Warm CPU a request", "ms", systems, cpu),
+        _chart("Peak memory", "MB", systems, memory),
     )
     data = {
-        name: {"/".join(dict.fromkeys(one)): values for one, values in samples.items()}
+        name: {"/".join(one): values for one, values in samples.items()}
         for name, samples in (
             ("cold_start_milliseconds", cold),
             ("warm_cpu_milliseconds", cpu),
@@ -257,23 +266,36 @@ def report(systems: Sequence[str], cold: Samples, cpu: Samples, memory: Samples)
     return Part(rows, tables, data, charts)
 
 
-def _table(title: str, systems: Sequence[str], medians: Mapping[tuple[str, str], float], form: str) -> Detail:
-    nothing = medians[NOTHING, NOTHING]
-    columns = ["function", *LABELS.values(), f"of {PEERS[RESOURCE]}", "of nothing"]
+def _row(what: str, systems: Sequence[str], samples: Samples, base: str, goal: float) -> Row:
+    """The worst of the systems' ratios."""
+    ratio, system = max((_ratio(samples, system, base), system) for system in systems)
+    against = "a handler that does nothing" if base == NOTHING else PEERS[base]
+    return Row(f"{what} ({system})", against, ratio, "x", AT_MOST, goal)
+
+
+def _ratio(samples: Samples, system: str, base: str) -> float:
+    """The median of the rounds'."""
+    pairs = zip(samples[system, OURS], samples[system, base], strict=True)
+    return statistics.median(ours / theirs for ours, theirs in pairs)
+
+
+def _table(title: str, systems: Sequence[str], samples: Samples, form: str) -> Detail:
     rows = [
         [
             system,
-            *(form.format(medians[system, author]) for author in LABELS),
-            f"{medians[system, OURS] / medians[system, RESOURCE]:.2f}",
-            f"{medians[system, OURS] / nothing:.2f}",
+            *(form.format(statistics.median(samples[system, author])) for author in (NOTHING, *LABELS)),
+            f"{_ratio(samples, system, RESOURCE):.2f}",
+            f"{_ratio(samples, system, NOTHING):.2f}",
         ]
         for system in systems
     ]
-    return Detail(f"{title}; a handler that does nothing: {form.format(nothing)}", columns, rows)
+    return Detail(title, ["function", NOTHING, *LABELS.values(), f"of {PEERS[RESOURCE]}", f"of {NOTHING}"], rows)
 
 
-def _chart(title: str, unit: str, systems: Sequence[str], medians: Mapping[tuple[str, str], float]) -> Chart:
+def _chart(title: str, unit: str, systems: Sequence[str], samples: Samples) -> Chart:
     bars = {
-        system: {label: round(medians[system, author], 3) for author, label in LABELS.items()} for system in systems
+        system: {label: round(statistics.median(samples[system, author]), 3) for author, label in LABELS.items()}
+        for system in systems
     }
-    return Chart(title, unit, {"nothing": {NOTHING: round(medians[NOTHING, NOTHING], 3)}} | bars)
+    nothing = statistics.median(one for system in systems for one in samples[system, NOTHING])
+    return Chart(title, unit, {NOTHING: {NOTHING: round(nothing, 3)}} | bars)

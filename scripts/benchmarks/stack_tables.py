@@ -7,6 +7,7 @@ from contextlib import contextmanager, suppress
 from functools import cache
 from typing import Any, NamedTuple
 
+import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
 from scripts import cost_model, environments, expected_use, planned_stack
@@ -101,6 +102,24 @@ def tables(engine: Engine, definitions: Iterable[Definition]) -> Iterator[None]:
         with suppress(BotoCoreError):  # an engine that has ended has no tables
             for name in made_here:
                 dynamodb.delete_table(TableName=name)
+
+
+def is_shared_by_keys(engine: Engine) -> bool:
+    """Whether who signs with other keys sees the same tables, as in AWS; DynamoDB Local can keep them apart."""
+    name = f"bench-{uuid.uuid4().hex[:8]}-keys"
+    other = boto3.client(
+        "dynamodb",
+        endpoint_url=engine.url,
+        region_name=engine.connection["AWS_REGION"],
+        aws_access_key_id="other",
+        aws_secret_access_key="other",
+    )
+    with tables(engine, [definition(name, id="S")]):
+        try:
+            other.describe_table(TableName=name)
+        except ClientError:
+            return False
+    return True
 
 
 def definition(name: str, **key: str) -> Definition:

@@ -12,9 +12,10 @@ from unittest import mock
 import boto3
 import pytest
 
-from scripts import deterministic_zip, paths
+from scripts import deterministic_zip, dynamodb_local, paths
 from scripts.applied_state import Instance
-from scripts.benchmarks import first_requests, functions
+from scripts.benchmarks import first_requests, functions, stack_tables
+from scripts.benchmarks.engines import Engine
 from scripts.benchmarks.functions import NOTHING, OURS, PEERS, RESOURCE
 from scripts.benchmarks.parts import Part
 from scripts.workloads import Answer
@@ -97,25 +98,29 @@ def test_a_run_of_one_system(embedded_aws: Aws, tmp_path: Path, monkeypatch: pyt
         Instance("module.idempotency_table[0]", "aws_dynamodb_table", markers),
         Instance("module.pet_store_function[0]", "aws_lambda_function", function),
     ]
-    setup = functions.deployed(embedded_aws.running, "us-east-1", instances)
-    part = functions.compared(setup, rounds=1)
+    engine = Engine(embedded_aws.running.endpoint_url)
+    with stack_tables.made(engine, instances) as stack:
+        assert stack_tables.is_shared_by_keys(engine)
+        setup = functions.deployed(embedded_aws.running, stack, instances)
+        part = functions.compared(setup, rounds=1)
     assert {row.goal for row in part.rows} == {0.22, 1.6, 0.35, 0.5}
     assert all("(pet_store)" in row.what and row.value > 0 for row in part.rows)
     for samples in part.data.values():
-        assert set(samples) == {NOTHING, *(f"pet_store/{author}" for author in (OURS, *PEERS))}
+        assert set(samples) == {f"pet_store/{author}" for author in (NOTHING, OURS, *PEERS)}
         assert all(len(values) == 1 and values[0] > 0 for values in samples.values())
 
 
 def made(ours: float, resource: float, nothing: float) -> functions.Samples:
-    """Of two systems, of which the second is twice as dear."""
-    found: functions.Samples = {(NOTHING, NOTHING): [nothing]}
+    """Of two systems, of which the second is twice as dear, on a machine that is ten times as slow in one round."""
+    found: functions.Samples = {}
     for number, system in enumerate(("first", "second"), start=1):
-        found |= {(system, peer): [resource] for peer in PEERS}
-        found[system, OURS] = [ours * number, 0.0, ours * number * 9]
+        costs = dict.fromkeys(PEERS, resource) | {OURS: ours * number, NOTHING: nothing}
+        found |= {(system, author): [cost, cost * 10, cost] for author, cost in costs.items()}
+    found["second", OURS][0] = 0.0
     return found
 
 
-def test_the_worst_median_counts() -> None:
+def test_the_worst_median_of_the_rounds_ratios_counts() -> None:
     part: Part = functions.report(["first", "second"], made(10, 100, 16), made(1, 4, 1), made(20, 60, 15))
     rows = [(row.what.rpartition("(")[2], row.against, row.value, row.is_met) for row in part.rows]
     assert rows == [
@@ -124,7 +129,7 @@ def test_the_worst_median_counts() -> None:
         ("second)", PEERS[RESOURCE], 0.5, False),
         ("second)", PEERS[RESOURCE], pytest.approx(0.667, abs=0.001), False),
     ]
-    assert part.tables[0].rows[1] == ["second", "20", "100", "100", "100", "0.20", "1.25"]
+    assert part.tables[0].rows[1] == ["second", "16", "20", "100", "100", "100", "0.20", "1.25"]
 
 
 def test_figures_of_a_process_are_its_own() -> None:
@@ -134,3 +139,10 @@ def test_figures_of_a_process_are_its_own() -> None:
         pass
     assert 0.04 < functions.cpu_seconds(os.getpid()) - before < 30
     assert 5 < functions.peak_megabytes(os.getpid()) < 100_000
+
+
+def test_an_engine_that_keeps_tables_apart_by_key_is_not_for_functions() -> None:
+    if missing := dynamodb_local.missing():
+        pytest.skip(missing)
+    with dynamodb_local.running() as url:
+        assert not stack_tables.is_shared_by_keys(Engine(url))
