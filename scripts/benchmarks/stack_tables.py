@@ -107,16 +107,11 @@ def tables(engine: Engine, definitions: Iterable[Definition]) -> Iterator[None]:
 def is_shared_by_keys(engine: Engine) -> bool:
     """Whether who signs with other keys sees the same tables, as in AWS; DynamoDB Local can keep them apart."""
     name = f"bench-{uuid.uuid4().hex[:8]}-keys"
-    other = boto3.client(
-        "dynamodb",
-        endpoint_url=engine.url,
-        region_name=engine.connection["AWS_REGION"],
-        aws_access_key_id="other",
-        aws_secret_access_key="other",
-    )
+    other = boto3.Session("other", "other", region_name=engine.connection["AWS_REGION"])
+    dynamodb = other.client("dynamodb", endpoint_url=engine.url)
     with tables(engine, [definition(name, id="S")]):
         try:
-            other.describe_table(TableName=name)
+            dynamodb.describe_table(TableName=name)
         except ClientError:
             return False
     return True
