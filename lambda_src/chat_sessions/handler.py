@@ -16,19 +16,16 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
-    from chat_sessions.expiry import Expiry
-    from common.change import Change
     from common.events import Request
-    from common.idempotency import Also, Idempotency
     from common.router import App
-    from common.table import Database, Item
+    from common.table import Database
 
 OLDEST, NEWEST = "oldest", "newest"
 
 
 class ChatSessions:
     def __init__(self, database: Database, environment: Mapping[str, str]) -> None:
-        self._store = ChatStore(
+        self.store = ChatStore(
             database,
             settings.required(environment, "DYNAMODB_TABLE_NAME"),
             settings.required(environment, "USER_SESSIONS_INDEX_NAME"),
@@ -36,45 +33,24 @@ class ChatSessions:
             int(environment.get("DELETION_SHARDS") or 1),
             int(environment.get("DELETION_SHARDS_READ") or 1),
         )
-        self._database = database
-        self._environment = environment
+        self.database = database
+        self.environment = environment
         self._user_claim = environment.get("USER_CLAIM", "sub")
-        self._markers = settings.required(environment, "IDEMPOTENCY_TABLE_NAME")
+        self.markers = settings.required(environment, "IDEMPOTENCY_TABLE_NAME")
 
     def create(self, request: Request) -> Answer:
-        from chat_sessions import bodies, creation
-        from common.errors import ConditionFailed
+        from chat_sessions import changing
 
-        body = request.body()
-        wanted = bodies.session(body)
-        wanted["user_id"] = self._user(request, wanted["user_id"])
-        if wanted["user_id"] is None:
-            missing = {"pointer": "#/user_id", "detail": "is missing"}
-            raise Problem(400, "the body is not as it must be; see errors", errors=[missing])
-        if wanted["id"] is not None and identity.has_token(request):
-            # whether it is taken would tell of a session of somebody else's
-            made = {"pointer": "#/id", "detail": "must be left out behind a token: the id is made"}
-            raise Problem(400, "the body is not as it must be; see errors", errors=[made])
-
-        def work(also: Also) -> Answer:
-            def marker(head: Item) -> list[Change]:
-                return also(_created(head))
-
-            return _created(creation.create(self._store, self._expiry(), wanted, marker, request.deadline))
-
-        try:
-            return self._idempotency().run(request, "POST /sessions", body, work, owner=wanted["user_id"])
-        except ConditionFailed:
-            raise Problem(409, "there is a session with this id already; take another, or none") from None
+        return changing.create(self, request)
 
     def get(self, request: Request) -> Answer:
-        session_id, user = request.parameters["id"], self._user(request)
+        session_id, user = request.parameters["id"], self.user(request)
         if request.one("messages") is None:
-            head = self._store.head(session_id, user)
+            head = self.store.head(session_id, user)
             body = shown_session(head)
         else:
             count = paging.limit(request, "messages")
-            head, messages, after = self._store.messages(
+            head, messages, after = self.store.messages(
                 session_id, user, count, None, request.deadline, newest_first=True
             )
             body = shown_session(head) | _page(messages[::-1], after, "messages", session_id, NEWEST)
@@ -85,38 +61,14 @@ class ChatSessions:
         return Answer(200, body, headers)
 
     def delete(self, request: Request) -> Answer:
-        from chat_sessions import deletion
+        from chat_sessions import changing
 
-        deletion.delete(
-            self._store,
-            request.parameters["id"],
-            self._user(request),
-            lambda found: preconditions.check(request, found),
-            request.deadline,
-            is_exact="if-match" in request.headers,
-        )
-        return Answer(204)
+        return changing.delete(self, request)
 
     def append(self, request: Request) -> Answer:
-        from chat_sessions import bodies
-        from chat_sessions.appending import Appending
+        from chat_sessions import changing
 
-        body = request.body()
-        message = bodies.message(body)
-        session_id, user = request.parameters["id"], self._user(request)
-
-        def work(also: Also) -> Answer:
-            appending = Appending(self._store, self._expiry(), session_id, user, message, request.deadline)
-            return Answer(
-                201,
-                appending.run(
-                    lambda found: preconditions.check(request, found),
-                    lambda stored: also(Answer(201, stored)),
-                    is_exact="if-match" in request.headers,
-                ),
-            )
-
-        return self._idempotency().run(request, f"POST /sessions/{session_id}/messages", body, work, owner=user)
+        return changing.append(self, request)
 
     def messages(self, request: Request) -> Answer:
         order = request.one("order")
@@ -124,46 +76,36 @@ class ChatSessions:
             order = OLDEST
         if order not in (OLDEST, NEWEST):
             raise bad_parameter("order", f"must be {OLDEST} or {NEWEST}")
-        session_id, user = request.parameters["id"], self._user(request)
+        session_id, user = request.parameters["id"], self.user(request)
         scope = ("messages", session_id, order)
         limit, start = paging.limit(request), paging.position(request, *scope)
-        head, messages, after = self._store.messages(
+        head, messages, after = self.store.messages(
             session_id, user, limit, start, request.deadline, newest_first=order == NEWEST
         )
         page = _page(messages, after, *scope)
         return Answer(200, {"session": shown_session(head)} | page if start is None else page)
 
     def sessions_of_user(self, request: Request) -> Answer:
-        user = self._user(request, request.parameters["userId"]) or ""
+        from chat_sessions.user_sessions import sessions_of
+
+        user = self.user(request, request.parameters["userId"]) or ""
         scope = ("sessions", user)
         start = paging.position(request, *scope)
         return Answer(
-            200, _page(*self._store.sessions_of(user, paging.limit(request), start, request.deadline), *scope)
+            200, _page(*sessions_of(self.store, user, paging.limit(request), start, request.deadline), *scope)
         )
 
     def finish_deletions(self, deadline: float) -> dict[str, int]:
         from chat_sessions import deletion
 
-        return deletion.finish_all(self._store, deadline)
+        return deletion.finish_all(self.store, deadline)
 
-    def _user(self, request: Request, stated: str | None = None) -> str | None:
+    def user(self, request: Request, stated: str | None = None) -> str | None:
         """The token's user, or who is stated where there is no token."""
         user = identity.agreed(request, self._user_claim, stated, "user")
         if user is not None and len((USER_PREFIX + user).encode(errors="replace")) > MAXIMUM_PARTITION_KEY_BYTES:
             raise Problem(400, "the id of the user is too long")
         return user
-
-    def _expiry(self) -> Expiry:
-        from chat_sessions.expiry import Expiry
-
-        days = self._environment.get("SESSION_TTL_DAYS", "30")
-        return Expiry(int(days), self._environment.get("SESSION_TTL_BASE", "created_at"))
-
-    def _idempotency(self) -> Idempotency:
-        from common.idempotency import Idempotency
-
-        seconds = int(self._environment.get("IDEMPOTENCY_TTL_SECONDS", "86400"))
-        return Idempotency(self._database, self._markers, seconds, "chat_sessions")
 
 
 def build(environment: Mapping[str, str]) -> App:
@@ -178,11 +120,6 @@ def build(environment: Mapping[str, str]) -> App:
         "GET /users/{userId}/sessions": sessions.sessions_of_user,
     }
     return AppWithActions(routes, {"finish-deletions": sessions.finish_deletions}, database, environment)
-
-
-def _created(head: Item) -> Answer:
-    body = shown_session(head)
-    return Answer(201, body, {"etag": preconditions.etag(version(head)), "location": f"/sessions/{body['id']}"})
 
 
 def _page(items: list[Any], after: Any, *scope: str) -> dict[str, Any]:

@@ -1,20 +1,16 @@
-"""Reading sessions, their messages, and a user's sessions by recency; see items.py for what is stored."""
+"""Reading sessions and their messages; see items.py for what is stored."""
 
 from __future__ import annotations
 
 from chat_sessions.items import (
     HEAD_AND_MESSAGES,
-    MAXIMUM_PARTITION_KEY_BYTES,
     MAXIMUM_SORT_KEY_BYTES,
     MESSAGE_PREFIX,
     MESSAGES,
     METADATA,
-    USER_PREFIX,
     head_key,
-    is_live,
     partition,
     shown_message,
-    shown_session,
     visible,
 )
 from common import clock, paging
@@ -59,7 +55,7 @@ class ChatStore:
         """The session's head, one page of its messages, and where the next page begins."""
         between = HEAD_AND_MESSAGES if newest_first else MESSAGES
         # DynamoDB refuses to go on from where the list has nothing
-        if after is not None and not (_is_key(after, MAXIMUM_SORT_KEY_BYTES) and between[0] <= after <= between[1]):
+        if after is not None and not (is_key(after, MAXIMUM_SORT_KEY_BYTES) and between[0] <= after <= between[1]):
             raise paging.bad_position()
         key = partition(session_id)
         # the newest messages and the head come from one query
@@ -82,53 +78,11 @@ class ChatStore:
         messages, position = paging.fill(limit, after, fetch, deadline)
         return visible(head, user), messages, position
 
-    def sessions_of(self, user: str, limit: int, after: Any, deadline: float) -> tuple[list[Shown], Any]:
-        """One page of a user's live sessions, the last used first, and where the next page begins."""
-        owner = USER_PREFIX + user
-        if after is not None and not _is_place(after):
-            raise paging.bad_position()
-
-        def fetch(place: Any, count: int) -> tuple[list[tuple[Any, Shown | None]], bool]:
-            entries, last = self.table.query(
-                owner,
-                index=self.index,
-                limit=count + 1,
-                after=place and {"GSI1PK": owner, **dict(zip(("GSI1SK", "PK", "SK"), place, strict=True))},
-                backwards=True,
-            )
-            # the index may lag behind: the heads themselves decide
-            keys = {entry["PK"]: {"PK": entry["PK"], "SK": METADATA} for entry in entries[:count]}
-            heads = {
-                head["PK"]: shown_session(head)
-                for head in self.table.get_many(list(keys.values()))
-                if is_live(head) and head.get("GSI1PK") == owner
-            }
-            return [
-                ([entry["GSI1SK"], entry["PK"], entry["SK"]], heads.pop(entry["PK"], None)) for entry in entries[:count]
-            ], len(entries) > count or last is not None
-
-        sessions, position = paging.fill(limit, after, fetch, deadline)
-        if self.recency_granularity_seconds:
-            # the index has no order within a granule
-            sessions.sort(key=lambda session: str(session.get("last_accessed", "")), reverse=True)
-        return sessions, position
-
 
 def _shown(item: Item) -> Shown | None:
     is_message = item["SK"].startswith(MESSAGE_PREFIX) and not clock.is_past(item.get("ttl"))
     return shown_message(item) if is_message else None
 
 
-def _is_place(value: Any) -> bool:
-    """Of an entry of the index: its sort key, and the two keys of the table."""
-    return (
-        isinstance(value, list)
-        and len(value) == 3
-        and _is_key(value[0], MAXIMUM_SORT_KEY_BYTES)
-        and _is_key(value[1], MAXIMUM_PARTITION_KEY_BYTES)
-        and _is_key(value[2], MAXIMUM_SORT_KEY_BYTES)
-    )
-
-
-def _is_key(value: Any, most: int) -> bool:
+def is_key(value: Any, most: int) -> bool:
     return isinstance(value, str) and 0 < len(value.encode(errors="replace")) <= most

@@ -5,8 +5,8 @@ Kinds: API Gateway REST proxy (v1), HTTP API (payload 1.0 and 2.0), Function URL
 
 from __future__ import annotations
 
-from common.errors import InvalidValue, Problem
-from common.exact_json import dumps, loads
+from common.errors import Problem
+from common.exact_json import dumps
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,21 +42,9 @@ class Request:
 
     def body(self) -> dict[str, Any]:
         """The JSON object in the body; 415 or 400 if there is none."""
-        kind, _, options = self.headers.get("content-type", "application/json").lower().partition(";")
-        kind = kind.strip()
-        if not (kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json"))):
-            raise Problem(415, "the body is not said to be JSON; send content-type: application/json")
-        if "charset" in options and "utf-8" not in options:
-            raise Problem(415, "the body must be UTF-8")
-        if not self.raw_body:
-            raise Problem(400, "the body is empty; a JSON object is needed")
-        try:
-            value = loads(self.raw_body)
-        except InvalidValue as error:
-            raise Problem(400, f"the body can't be read: {error}") from None
-        if not isinstance(value, dict):
-            raise Problem(400, "the body must be a JSON object")
-        return value
+        from common.json_input import body_of
+
+        return body_of(self)
 
 
 class Answer:

@@ -1,32 +1,16 @@
-"""JSON whose numbers keep their exact decimal value in both directions."""
+"""JSON whose numbers keep their exact decimal value; json_input.py reads it."""
 
 from __future__ import annotations
 
-import json
 from decimal import Decimal
 from json.encoder import encode_basestring
 
-from common.dynamodb_json import number, number_text
-from common.errors import InvalidValue
+from common.dynamodb_json import number_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from typing import Any, NoReturn
-
-
-def loads(text: str | bytes) -> Any:
-    """Python values with int and Decimal for numbers; InvalidValue, fit for the caller, where the text is no JSON."""
-    try:
-        return json.loads(text, parse_int=number, parse_float=number, parse_constant=_no_constant)
-    except InvalidValue:
-        raise
-    except RecursionError:
-        raise InvalidValue("the JSON is nested too deeply") from None
-    except UnicodeDecodeError:
-        raise InvalidValue("the text is not UTF-8") from None
-    except json.JSONDecodeError as error:
-        raise InvalidValue(f"not valid JSON: {error.msg} at line {error.lineno} column {error.colno}") from None
+    from typing import Any
 
 
 def dumps(value: Any) -> str:
@@ -56,7 +40,3 @@ _FORMS: dict[type, Callable[[Any], str]] = {
     bool: lambda value: "true" if value else "false",
     type(None): lambda _: "null",
 }
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise InvalidValue(f"{name} is not a JSON number")

@@ -10,7 +10,8 @@ from common import clock, identity
 from common.digest import sha256
 from common.errors import ConditionFailed, Problem
 from common.events import Answer, bad_header
-from common.exact_json import dumps, loads
+from common.exact_json import dumps
+from common.json_input import loads
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -8,14 +8,13 @@ import sys
 import time
 
 from common import clock, events
-from common.errors import Problem
-from common.events import Answer, Request
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Any
 
+    from common.events import Answer, Request
     from common.table import Database
 
     Route = Callable[[Request], Answer]
@@ -74,13 +73,9 @@ class App:
         route = self.routes.get(f"{_read_as(request.method)} {template}")
         if route is not None:
             return route(request)
-        allowed = {key.partition(" ")[0] for key in self.routes if key.partition(" ")[2] == template}
-        if "GET" in allowed:
-            allowed.add("HEAD")
-        headers = {"allow": ", ".join(sorted(allowed | {"OPTIONS"}))}
-        if request.method == "OPTIONS":
-            return Answer(204, headers=headers)
-        raise Problem(405, f"{request.method} is not possible here; see the allow header", headers=headers)
+        from common.route_matching import refused
+
+        return refused(self.routes, template, request.method)
 
     def _match(self, request: Request) -> str:
         """The template of the route that is meant; the path's parameters are set. 404 if there is none."""
@@ -90,24 +85,9 @@ class App:
             request.segments = _filled(self._templates[request.route], request.parameters)
             if "" not in request.segments and f"{method} {request.route}" in self.routes:
                 return request.route
-        fitting = [template for template in self._templates if self._fits(template, request)]
-        if not fitting:
-            raise Problem(404, "there is nothing at this path")
-        # literal before parameter, as in API Gateway, among those that know the method
-        template = min(fitting, key=lambda one: (f"{method} {one}" not in self.routes, one.count("{"), one))
-        request.parameters = {
-            part[1:-1]: value
-            for part, value in zip(self._templates[template], request.segments, strict=True)
-            if part.startswith("{")
-        }
-        return template
+        from common.route_matching import template_of
 
-    def _fits(self, template: str, request: Request) -> bool:
-        parts = self._templates[template]
-        return len(parts) == len(request.segments) and all(
-            bool(segment) if part.startswith("{") else part == segment
-            for part, segment in zip(parts, request.segments, strict=True)
-        )
+        return template_of(self._templates, self.routes, request, method)
 
     def _log(self, line: dict[str, Any], status: int, started: float) -> None:
         if _LEVELS[line["level"]] < self._level:

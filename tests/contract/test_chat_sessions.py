@@ -1551,7 +1551,7 @@ def environments(chat: ChatSessions, count: int) -> list[ChatSessions]:
 
 
 def store_of(chat: ChatSessions) -> Any:
-    return chat.app.routes["GET /sessions/{id}"].__self__._store  # type: ignore[attr-defined]
+    return chat.app.routes["GET /sessions/{id}"].__self__.store  # type: ignore[attr-defined]
 
 
 def read_too_early(chat: ChatSessions, monkeypatch: pytest.MonkeyPatch, head: dict[str, Any]) -> None:

@@ -21,7 +21,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common import paging
+from common import page_tokens, paging
 from tests.contract.engines import Engine
 from tests.contract.systems import SYSTEMS, Operation, operations
 from tests.contract.worlds import OWNED, STATED, Life, Person, Place, World, places, strings
@@ -157,7 +157,7 @@ def _json(answer: Mapping[str, Any]) -> Any:
 def _position(token: str) -> Any:
     """What a page's token holds; None for what is none."""
     try:
-        return json.loads(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))[paging._CHECKSUM_BYTES :])
+        return json.loads(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))[page_tokens._CHECKSUM_BYTES :])
     except ValueError:
         return None
 

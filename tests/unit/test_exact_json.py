@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.errors import InvalidValue
-from common.exact_json import dumps, loads
+from common.exact_json import dumps
+from common.json_input import loads
 from tests.unit.test_dynamodb_json import NUMBERS, TEXTS
 
 JSON = st.recursive(
