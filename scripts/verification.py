@@ -22,7 +22,8 @@ from scripts.console import EXIT_FAILED, CommandError, Progress
 from scripts.probes import Record
 from scripts.rollback_marks import Rollback
 
-WARM_QUERIES = 100
+# Enough for a median and a 95th percentile: two more are slower than that. Of so few the 99th is the slowest.
+WARM_QUERIES = 50
 # A burst of other work on a shared machine is not the function's: only a budget missed in every round is missed.
 ROUNDS = 3
 # Simultaneous reads, growing until Lambda starts an execution environment that was not there before.
@@ -255,17 +256,15 @@ class _System:
             far = [answer.milliseconds for answer in answers]
             self._samples = {"round_trip_milliseconds": _rounded(far)}
             figures = {f"round_trip_p{q}_milliseconds": percentile(far, q) for q in (50, 95, 99)}
-            from_here = f"{'/'.join(f'{percentile(far, q):.1f}' for q in (50, 95, 99))} ms from here"
+            what = f"p50/p95/slowest of {WARM_QUERIES}"
+            from_here = f"{_spread(far)} ms from here"
             if self._no_reports:
-                raise _Skip(f"{self._no_reports}; p50/p95/p99 {from_here}")
+                raise _Skip(f"{self._no_reports}; {what} {from_here}")
             found = self._reports_of(answers)
             warm = [report.milliseconds for report in found.values() if report.init_milliseconds is None]
             self._samples["query_milliseconds"] = _rounded(warm)
             figures |= {f"query_p{q}_milliseconds": percentile(warm, q) for q in (50, 95, 99)}
-            detail = (
-                f"p50/p95/p99 {'/'.join(f'{percentile(warm, q):.1f}' for q in (50, 95, 99))} ms in the function, "
-                f"{from_here}; budget p95 {budget} ms"
-            )
+            detail = f"{what} {_spread(warm)} ms in the function, {from_here}; budget p95 {budget} ms"
             if figures["query_p95_milliseconds"] <= budget:
                 return Outcome(detail, figures)
         raise _failed(f"over budget in {ROUNDS} rounds: {detail}")
@@ -410,6 +409,10 @@ def percentile(values: list[float], percent: int) -> float:
     """The nearest-rank percentile."""
     ordered = sorted(values)
     return ordered[max(0, -(-len(ordered) * percent // 100) - 1)]
+
+
+def _spread(milliseconds: list[float]) -> str:
+    return "/".join(f"{percentile(milliseconds, q):.1f}" for q in (50, 95, 100))
 
 
 def _rounded(milliseconds: list[float]) -> list[float]:

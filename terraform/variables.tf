@@ -1058,7 +1058,7 @@ variable "budgets" {
     What verification holds against what it measures; exceeding one fails it.
 
     - `cold_start_milliseconds`: init of a new execution environment and its first answer.
-    - `query_milliseconds`: 95th percentile of 100 warm queries, each as long as it took in the function (the way there
+    - `query_milliseconds`: 95th percentile of 50 warm queries, each as long as it took in the function (the way there
       is the operator's own). It counts as exceeded only if three such rounds, one after the other, all exceed it.
   EOT
   nullable    = false
