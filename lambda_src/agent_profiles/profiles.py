@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from agent_profiles.items import shown, version
-from common import paging
 from common.errors import ConditionFailed, Problem
 
 TYPE_CHECKING = False
@@ -65,6 +64,7 @@ class ProfileStore:
 
     def page(self, limit: int, after: Any, deadline: float) -> tuple[list[Profile], Any]:
         """One page of all profiles, and where the next one begins."""
+        from common import paging
         from common.scanning import scan
 
         if after is not None and not is_key(after):

@@ -16,44 +16,27 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
-    from common.change import Change
     from common.events import Request
-    from common.idempotency import Also
     from common.table import Database
 
 
 class AgentRegistry:
     def __init__(self, database: Database, environment: Mapping[str, str]) -> None:
-        self._store = AgentStore(
+        self.store = AgentStore(
             database,
             settings.required(environment, "AGENT_REGISTRY_TABLE_NAME"),
             settings.required(environment, "CAPABILITY_INDEX_NAME"),
             int(environment.get("CAPABILITY_SHARDS") or 1),
             int(environment.get("CAPABILITY_SHARDS_READ") or 1),
         )
-        self._database = database
-        self._markers = settings.required(environment, "IDEMPOTENCY_TABLE_NAME")
-        self._marker_seconds = int(environment.get("IDEMPOTENCY_TTL_SECONDS", "86400"))
+        self.database = database
+        self.markers = settings.required(environment, "IDEMPOTENCY_TABLE_NAME")
+        self.marker_seconds = int(environment.get("IDEMPOTENCY_TTL_SECONDS", "86400"))
 
     def register(self, request: Request) -> Answer:
-        from agent_registry import profile
-        from common.idempotency import Idempotency
+        from agent_registry import registering
 
-        body = request.body()
-        wanted, lease_seconds = profile.read(body)
-
-        def work(also: Also) -> Answer:
-            def marker(agent: dict[str, Any], is_new: bool) -> list[Change]:
-                return also(profile.answer(agent, is_new))
-
-            return profile.answer(
-                *self._store.register(
-                    wanted, lease_seconds, lambda version: preconditions.check(request, version), marker
-                )
-            )
-
-        idempotency = Idempotency(self._database, self._markers, self._marker_seconds, "agent_registry")
-        return idempotency.run(request, "POST /agents/register", body, work)
+        return registering.register(self, request)
 
     def discover(self, request: Request) -> Answer:
         capability = normal(request.one("capability") or "")
@@ -63,14 +46,14 @@ class AgentRegistry:
             raise bad_parameter("capability", wrong)
         limit = paging.limit(request)
         scope = ("agents", capability)
-        agents, after = self._store.discover(capability, limit, paging.position(request, *scope), request.deadline)
+        agents, after = self.store.discover(capability, limit, paging.position(request, *scope), request.deadline)
         page: dict[str, Any] = {"agents": agents}
         if after is not None:
             page["next_token"] = paging.token(after, *scope)
         return Answer(200, page)
 
     def get(self, request: Request) -> Answer:
-        agent = self._store.get(request.parameters["id"])
+        agent = self.store.get(request.parameters["id"])
         if agent is None:
             raise _unknown()
         headers = {"etag": preconditions.etag(agent["version"])}
@@ -79,7 +62,7 @@ class AgentRegistry:
         return Answer(200, agent, headers)
 
     def delete(self, request: Request) -> Answer:
-        if not self._store.delete(request.parameters["id"], lambda version: preconditions.check(request, version)):
+        if not self.store.delete(request.parameters["id"], lambda version: preconditions.check(request, version)):
             raise _unknown()
         return Answer(204)
 

@@ -1051,7 +1051,7 @@ def _environments(profiles: Profiles, count: int) -> list[Profiles]:
 
 
 def _table_of(profiles: Profiles) -> Any:
-    return profiles.app.routes["POST /store"].__self__._profiles  # type: ignore[attr-defined]
+    return profiles.app.routes["POST /store"].__self__.profile_table  # type: ignore[attr-defined]
 
 
 def _read_first(profiles: Profiles, monkeypatch: pytest.MonkeyPatch, stale: Any) -> None:

@@ -419,7 +419,7 @@ def test_concurrent_registrations_each_get_a_version_and_none_is_lost(registry: 
 
 def test_a_lost_race_is_run_again_on_what_is_there_now(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
     registry.register("a", "x")
-    table = registry.app.routes["POST /agents/register"].__self__._store._table  # type: ignore[attr-defined]
+    table = registry.app.routes["POST /agents/register"].__self__.store._table  # type: ignore[attr-defined]
     real, races = table.get, iter([True])
 
     def get(key: Any) -> Any:
@@ -442,7 +442,7 @@ def test_an_agent_that_was_removed_and_registered_again_is_another(
     stale = registry.stored("a")
     registry.call("DELETE", "/agents/a")
     registry.register("a", "y")
-    table = registry.app.routes["POST /agents/register"].__self__._store._table  # type: ignore[attr-defined]
+    table = registry.app.routes["POST /agents/register"].__self__.store._table  # type: ignore[attr-defined]
     real, reads = table.get, iter([stale])
     monkeypatch.setattr(table, "get", lambda key: next(reads, None) or real(key))
     assert registry.register("a", "z").body["version"] == 2
@@ -451,7 +451,7 @@ def test_an_agent_that_was_removed_and_registered_again_is_another(
 
 def test_races_without_end_are_a_conflict(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
     registry.register("a", "x")
-    table = registry.app.routes["POST /agents/register"].__self__._store._table  # type: ignore[attr-defined]
+    table = registry.app.routes["POST /agents/register"].__self__.store._table  # type: ignore[attr-defined]
     stale = registry.stored("a")
     registry.register("a", "y")
     monkeypatch.setattr(table, "get", lambda _: stale)

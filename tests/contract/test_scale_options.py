@@ -219,7 +219,7 @@ def test_a_profile_that_is_moved_meanwhile_is_read_again(profiles: Profiles) -> 
     stale = sharded.stored("p")
     names = {"profiles": profiles.profiles.name, "match": profiles.entries.name}
     assert reshard(profiles, "agent_profiles", names, 8) == 1
-    table = sharded.app.routes["POST /store"].__self__._profiles
+    table = sharded.app.routes["POST /store"].__self__.profile_table
     real, answers = table.get, [stale]
     table.get = lambda key: answers.pop() if answers else real(key)
     try:
