@@ -121,6 +121,14 @@ def test_too_much_memory_kills_the_function(deploy: Deploy) -> None:
     assert "Max Memory Used: 128 MB\tStatus: error\tError Type: Runtime.OutOfMemory" in answer.log
 
 
+def test_the_memory_of_its_children_counts(deploy: Deploy) -> None:
+    hog = "import time; hog = bytearray(200 * 1024 * 1024); time.sleep(9)"
+    code = f"import subprocess, sys\ndef handler(event, context): subprocess.run([sys.executable, '-c', {hog!r}])"
+    answer = deploy(code, MemorySize=128).invoke()
+    assert answer.payload["errorMessage"].endswith("Runtime exited with error: signal: killed")
+    assert "Error Type: Runtime.OutOfMemory" in answer.log
+
+
 def test_an_answer_over_six_megabytes_is_refused(deploy: Deploy) -> None:
     function = deploy("def handler(event, context): return 'x' * event")
     assert len(function.invoke(6_291_000).payload) == 6_291_000
