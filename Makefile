@@ -98,7 +98,7 @@ adopt: .venv/run ## Take over a table that exists, as it is: ENV=<name> TABLE=<t
 migrate-index: .venv/run ## Bring indexes to what is declared: ENV=<name> [INDEX=<system>.<table>/<index> TO=<name> [RANGE_KEY=price:N] [PROJECTION=ALL]] [YES=1] [JSON=1]
 	@$(RUN).migrate_index --env '$(ENV)' $(if $(INDEX),--index '$(INDEX)') $(if $(TO),--to '$(TO)') $(if $(RANGE_KEY),--range-key '$(RANGE_KEY)') $(if $(PROJECTION),--projection '$(PROJECTION)') $(if $(YES),--yes) $(if $(JSON),--json)
 
-reshard: .venv/run ## Bring all that is stored to the shards that are written to: ENV=<name> SYSTEM=agent_registry|agent_profiles|agent_sessions [WORKERS=4] [DRY_RUN=1] [JSON=1]
+reshard: .venv/run ## Bring all that is stored to the shards that are written to, older pets into their list's index: ENV=<name> SYSTEM=agent_registry|agent_profiles|agent_sessions|pet_store [WORKERS=4] [DRY_RUN=1] [JSON=1]
 	@$(RUN).reshard --env '$(ENV)' --system '$(SYSTEM)' $(if $(filter command%,$(origin WORKERS)),--workers '$(WORKERS)') $(if $(DRY_RUN),--dry-run) $(if $(JSON),--json)
 
 migrate: .venv/run ## Bring profiles from JSON files, or any table's items, into DynamoDB: ENV=<name> FROM=<folder> [TABLE=<system>.<table>] [FORM=records|items] [DRY_RUN=1] [QUARANTINE=file] [WORKERS=4] [RESTART=1] [JSON=1]

@@ -14,6 +14,11 @@ locals {
           hash_key  = { name = "type", type = "S" }
           range_key = { name = "price", type = "N" }
         }
+        # The list of all pets: an `idRange` is 100 consecutive ids.
+        "id-range-index" = {
+          hash_key  = { name = "idRange", type = "N" }
+          range_key = { name = "id", type = "N" }
+        }
       }
     }
   }
@@ -42,6 +47,7 @@ module "pet_store_function" {
     environment = merge(local.function_environment.pet_store, local.idempotency_environment, local.pet_store_id_blocks, {
       PET_STORE_TABLE_NAME  = module.pet_store_table[0].name
       TYPE_PRICE_INDEX_NAME = local.index_names["pet_store.pets/type-price-index"].read
+      ID_RANGE_INDEX_NAME   = local.index_names["pet_store.pets/id-range-index"].read
       SEED                  = tostring(var.pet_store.seed)
     })
   })
@@ -55,9 +61,12 @@ module "pet_store_function" {
         actions   = ["dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"]
         resources = [module.pet_store_table[0].arn]
       }
-      PetsByTypeAndPrice = {
-        actions   = ["dynamodb:Query"]
-        resources = [for name in local.index_names["pet_store.pets/type-price-index"].all : module.pet_store_table[0].index_arns[name]]
+      PetsByTypeAndPriceAndById = {
+        actions = ["dynamodb:Query"]
+        resources = [
+          for name in concat(local.index_names["pet_store.pets/type-price-index"].all, local.index_names["pet_store.pets/id-range-index"].all) :
+          module.pet_store_table[0].index_arns[name]
+        ]
       }
     },
     local.idempotency_statements,

@@ -35,6 +35,8 @@ MAXIMUM_NORMAL_BYTES = 512
 MAXIMUM_KEY_BYTES = 2048
 # How often a write that lost against another is tried again
 MAXIMUM_RACES = 10
+# What an eventually consistent read may be late; usually it is a fraction of a second
+REPLICATION_LAG_SECONDS = 10
 _INDEX_PREFIX = "capability#"
 
 
@@ -102,6 +104,13 @@ class AgentStore:
         if after is not None and not (isinstance(after, str) and re.fullmatch(ID_PATTERN, after)):
             raise paging.bad_position()
 
+        def is_found(item: Item) -> bool:
+            return self._live(item) is not None and capability in map(normal, capabilities(item))
+
+        def is_settled(item: Item) -> bool:
+            """Found, or without a lease for so long that a renewal in time would be known."""
+            return is_found(item) or clock.is_past(item.get("ttl"), REPLICATION_LAG_SECONDS)
+
         def fetch(after_id: Any, count: int) -> tuple[list[tuple[str, Agent | None]], bool]:
             # one more than is looked at, to know whether the page is the last
             entries, last = self._query(
@@ -112,13 +121,9 @@ class AgentStore:
                 and index_key(capability, after_id) | {"capability": capability, "capabilityOf": after_id},
             )
             ids = [entry["capabilityOf"] for entry in entries[:count]]
-            items = self._table.get_many([{"agentId": one} for one in ids])
-            # the index may lag behind: the agents' own items decide
-            agents = {
-                item["agentId"]: shown(item)
-                for item in items
-                if self._live(item) and capability in map(normal, capabilities(item))
-            }
+            # the index may lag behind: the agents' own items decide, which may be late, too, but hide no live agent
+            items = self._table.get_many([{"agentId": one} for one in ids], settled=is_settled)
+            agents = {item["agentId"]: shown(item) for item in items if is_found(item)}
             return [(one, agents.get(one)) for one in ids], len(entries) > count or last is not None
 
         return paging.fill(limit, after, fetch, deadline)

@@ -75,32 +75,40 @@ class SessionStore:
             raise paging.bad_position()
 
         def fetch(place: Any, count: int) -> tuple[list[tuple[str, dict[str, Any] | None]], bool]:
+            head: Item = {}
             if place is None:
-                items, last = self._newest_entries(owner, count, deadline)
+                head, items, last = self._newest_entries(owner, count, deadline)
             else:
                 start = {"id": owner.partition, "tenantId": place}
                 items, last = self.sessions.query(owner.partition, limit=count + 1, after=start, backwards=True)
             keys = [{"id": item["sessionId"], "tenantId": owner.tenant} for item in items[:count]]
-            found = {item["id"]: shown(item) for item in self.sessions.get_many(keys) if is_owned(item, owner)}
+
+            def is_settled(session: Item) -> bool:
+                """Entries and head are read as of now: who is not as they say was opened or closed just now."""
+                is_active = session["id"] == head.get("activeSessionId")
+                return is_owned(session, owner) and (session.get("isActive") is True) == is_active
+
+            sessions = self.sessions.get_many(keys, settled=is_settled)
+            found = {item["id"]: shown(item) for item in sessions if is_owned(item, owner)}
             page = [(item["tenantId"], found.get(item["sessionId"])) for item in items[:count]]
             return page, len(items) > count or last is not None
 
         return paging.fill(limit, after, fetch, deadline)
 
-    def _newest_entries(self, owner: Owner, count: int, deadline: float) -> tuple[list[Item], Key | None]:
+    def _newest_entries(self, owner: Owner, count: int, deadline: float) -> tuple[Item, list[Item], Key | None]:
         """At least one more than `count`, if there are, in one query: the user's head stands before the newest."""
         for _ in range(2):
             items, last = self.sessions.query(owner.partition, limit=count + 2, backwards=True)
             head = items[0] if items and items[0]["tenantId"] == HEAD else None
             if head and "erasing" in head:
-                return [], None
+                return head, [], None
             if head and "adopting" not in head:
-                return items[1:], last
+                return head, items[1:], last
             from agent_sessions.takeover import take_over
 
             if take_over(self, owner, head, deadline) is None:
                 break
-        return [], None
+        return {}, [], None
 
     def indexed_sessions(self, owner: Owner, limit: int, after: Any) -> tuple[list[Item], Any]:
         """Up to `limit` of the user's sessions by the tenant's index, and where to go on, None at the end.

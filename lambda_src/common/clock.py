@@ -45,6 +45,9 @@ def seconds_up(microseconds: int) -> int:
     return -(-microseconds // 1_000_000)
 
 
-def is_past(ttl: object) -> bool:
-    """Whether an item with this TTL attribute is expired, deleted or not. Like DynamoDB, only numbers count."""
-    return isinstance(ttl, (int, Decimal)) and ttl * 1_000_000 <= now()
+def is_past(ttl: object, seconds: int = 0) -> bool:
+    """Whether an item with this TTL attribute is expired (for so many seconds), deleted or not.
+
+    Like DynamoDB, only numbers count.
+    """
+    return isinstance(ttl, (int, Decimal)) and (ttl + seconds) * 1_000_000 <= now()

@@ -9,7 +9,7 @@ from common.errors import Throttled
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from typing import Any
 
     from common.change import Change, Usage
@@ -50,9 +50,16 @@ class DynamoDBTable(Writing):
         answer = self.call("GetItem", {"Key": marshal_item(key), "ConsistentRead": True})
         return unmarshal_item(answer["Item"]) if "Item" in answer else None
 
-    def get_many(self, keys: Sequence[Key]) -> list[Item]:
+    def get_many(self, keys: Sequence[Key], *, settled: Callable[[Item], bool] | None = None) -> list[Item]:
+        if settled is None:
+            return self._get_many(keys, consistent=True)
+        found = [item for item in self._get_many(keys, consistent=False) if settled(item)]
+        known = [{name: item[name] for name in self._key} for item in found]
+        return found + self.get_many([key for key in keys if key not in known])
+
+    def _get_many(self, keys: Sequence[Key], *, consistent: bool) -> list[Item]:
         found: list[Item] = []
-        wanted = {"Keys": [marshal_item(key) for key in keys], "ConsistentRead": True} if keys else None
+        wanted = {"Keys": [marshal_item(key) for key in keys], "ConsistentRead": consistent} if keys else None
         for answer in self.batch("BatchGetItem", wanted, "UnprocessedKeys"):
             found += map(unmarshal_item, answer["Responses"].get(self.name, ()))
         return found

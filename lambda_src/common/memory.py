@@ -13,7 +13,7 @@ from common.errors import ConditionFailed, ItemTooLarge, Refused
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from contextlib import AbstractContextManager
     from typing import Any
 
@@ -85,7 +85,7 @@ class MemoryTable(Writing):
             row = self.rows.get(self._row_key(marshal_item(key)))
             return unmarshal_item(row) if row else None
 
-    def get_many(self, keys: Sequence[Key]) -> list[Item]:
+    def get_many(self, keys: Sequence[Key], *, settled: Callable[[Item], bool] | None = None) -> list[Item]:  # noqa: ARG002
         wanted = [self._row_key(marshal_item(key)) for key in keys]
         if not len(set(wanted)) == len(wanted) <= MAXIMUM_BATCH:
             raise Refused(f"a batch holds at most {MAXIMUM_BATCH} keys, each once")

@@ -9,7 +9,7 @@ Only types: nothing of this is imported when a function runs.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Protocol
 
@@ -27,8 +27,12 @@ class Table(Protocol):
     def get(self, key: Key) -> Item | None:
         """The item as of now (a consistent read)."""
 
-    def get_many(self, keys: Sequence[Key]) -> list[Item]:
-        """The items as of now, in any order, those that don't exist left out; at most 100 keys."""
+    def get_many(self, keys: Sequence[Key], *, settled: Callable[[Item], bool] | None = None) -> list[Item]:
+        """The items as of now, in any order, those that don't exist left out; at most 100 keys.
+
+        With `settled` for half the units: as they were a moment ago (an eventually consistent read). Only those that
+        it calls settled are taken so. The others, and what was not found, are read again, as of now.
+        """
 
     def query(
         self,

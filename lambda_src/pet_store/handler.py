@@ -33,6 +33,7 @@ class PetRoutes:
             database,
             settings.required(environment, "PET_STORE_TABLE_NAME"),
             settings.required(environment, "TYPE_PRICE_INDEX_NAME"),
+            environment.get("ID_RANGE_INDEX_NAME", ""),
             is_seeded=environment.get("SEED", "true") == "true",
             id_block_size=int(environment.get("ID_BLOCK_SIZE") or 1),
         )

@@ -1,8 +1,9 @@
 """Pets by id, and by type and price.
 
-A pet's item has its `id` as key. Beyond `name`, `type` and `price` it holds `version`; pets that an older application
-wrote have none. The item with id 0 is no pet but the counter: `last` is the highest id given out. It has `seeded` once
-it is known to be past every pet that was there before it, see takeover.py; until then it is not to be relied on.
+A pet's item has its `id` as key. Beyond `name`, `type` and `price` it holds `version`, and `idRange`, by which an index
+has the pets in the order of their ids; pets that an older application wrote have neither. The item with id 0 is no pet
+but the counter: `last` is the highest id given out. It has `seeded` once it is known to be past every pet that was
+there before it, see takeover.py; until then it is not to be relied on.
 
 Ids may be taken from the counter in blocks: then each execution environment gives out a block of its own.
 """
@@ -26,24 +27,35 @@ if TYPE_CHECKING:
     Pet = dict[str, Any]
 
 COUNTER = {"id": 0}
+# Consecutive ids of one `idRange`: as many as the largest page has, so that a page lies in two of them at most
+IDS_OF_A_RANGE = 100
 # How often an id that somebody else wrote past the counter is passed over
 MAXIMUM_RACES = 10
 MAXIMUM_PRICE = Decimal("9.9E+125")
 # DynamoDB's own bounds
 LARGEST_NUMBER = Decimal("9.9999999999999999999999999999999999999E+125")
 SMALLEST_NUMBER = Decimal("-9.9999999999999999999999999999999999999E+125")
-# Of one batch of 100 keys, the counter and one more than is looked at take two
-MAXIMUM_LOOKED_AT = 98
 MAXIMUM_ID_DIGITS = 37
 
 
 class PetStore:
+    """Without `range_index_name` a table that has no such index is read by its keys."""
+
     def __init__(
-        self, database: Database, table_name: str, index_name: str, *, is_seeded: bool, id_block_size: int = 1
+        self,
+        database: Database,
+        table_name: str,
+        index_name: str,
+        range_index_name: str = "",
+        *,
+        is_seeded: bool,
+        id_block_size: int = 1,
     ) -> None:
         self._database = database
         self._index = index_name
-        self._table = database.table(table_name, {"id": "N"}, {index_name: {"type": "S", "price": "N"}})
+        self._range_index = range_index_name
+        indexes = {index_name: {"type": "S", "price": "N"}, range_index_name: {"idRange": "N", "id": "N"}}
+        self._table = database.table(table_name, {"id": "N"}, {name: key for name, key in indexes.items() if name})
         self._is_seeded = is_seeded
         self._counter_seen = False
         self._id_block_size = id_block_size
@@ -66,7 +78,7 @@ class PetStore:
                 self._counter_seen = False
                 if self.take_over_once():
                     continue
-            item = {"id": pet_id, "name": name, "type": kind, "price": price, "version": 1}
+            item = new_pet(pet_id, name, kind, price)
             pet = shown(item)
             try:
                 self._database.write([self._table.put(item, expect={"id": None}), *also(pet)])
@@ -90,22 +102,10 @@ class PetStore:
         return pet_id
 
     def page(self, limit: int, after: Any, deadline: float) -> tuple[list[Pet], Any]:
-        """One page of all pets by id, and where the next one begins.
+        """One page of all pets by id, and where the next one begins."""
+        from pet_store.all_pets import AllPets
 
-        Ids are consecutive: the next ones are read by their keys, in the same batch as the counter that tells the end.
-        """
-        if after is not None and not is_id(after):
-            raise paging.bad_position()
-
-        def fetch(place: int | None, count: int) -> tuple[list[tuple[int, Pet | None]], bool]:
-            first = (place or 0) + 1
-            end = first + min(count, MAXIMUM_LOOKED_AT)
-            found = self._pets_and_counter(first, end)
-            pets = [(one, shown(found[one]) if one in found else None) for one in range(first, end)]
-            # a pet past the counter is one that somebody else wrote: nothing is hidden
-            return pets, end in found or found[0]["last"] > end
-
-        return paging.fill(limit, after, fetch, deadline)
+        return AllPets(self._table, self._range_index, self.take_over).page(limit, after, deadline)
 
     def of_type(
         self, kind: str, low: Number | None, high: Number | None, limit: int, after: Any, deadline: float
@@ -154,19 +154,17 @@ class PetStore:
         self._counter_seen = True
         return result
 
-    def _pets_and_counter(self, first: int, last: int) -> dict[int, Item]:
-        """By id, that of the counter being 0."""
-        keys = [COUNTER, *({"id": one} for one in range(first, last + 1))]
-        found = {item["id"]: item for item in self._table.get_many(keys)}
-        if not is_ready(found.get(0)):
-            self.take_over()
-            found = {item["id"]: item for item in self._table.get_many(keys)}
-        self._counter_seen = True
-        return found
-
 
 def is_ready(counter: Item | None) -> bool:
     return counter is not None and isinstance(counter.get("last"), int) and isinstance(counter.get("seeded"), bool)
+
+
+def id_range(pet_id: int) -> int:
+    return pet_id // IDS_OF_A_RANGE
+
+
+def new_pet(pet_id: int, name: str, kind: str, price: Number) -> Item:
+    return {"id": pet_id, "idRange": id_range(pet_id), "name": name, "type": kind, "price": price, "version": 1}
 
 
 def is_id(value: Any) -> bool:

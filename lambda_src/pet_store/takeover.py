@@ -6,7 +6,7 @@ from contextlib import suppress
 
 from common.errors import ConditionFailed, Problem
 from pet_store.seed import PETS
-from pet_store.store import COUNTER, MAXIMUM_RACES, is_id, is_ready
+from pet_store.store import COUNTER, MAXIMUM_RACES, is_id, is_ready, new_pet
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -81,9 +81,7 @@ def _highest_of(table: Table, first: int) -> int:
 def _missing(table: Table) -> list[Item]:
     there = {item["id"] for item in table.get_many(_keys(1, len(PETS)))}
     return [
-        {"id": pet_id, "name": name, "type": kind, "price": price, "version": 1}
-        for pet_id, (name, kind, price) in enumerate(PETS, 1)
-        if pet_id not in there
+        new_pet(pet_id, name, kind, price) for pet_id, (name, kind, price) in enumerate(PETS, 1) if pet_id not in there
     ]
 
 

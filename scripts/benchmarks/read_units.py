@@ -19,7 +19,7 @@ from scripts.benchmarks import old_designs, stored_records
 from scripts.benchmarks.engines import Engine
 from scripts.benchmarks.old_designs import queried, scanned
 from scripts.benchmarks.stack_tables import Definition, StackTables, definition
-from scripts.benchmarks.stored_records import Stored, Template, numbered_id, numbered_time
+from scripts.benchmarks.stored_records import Numbered, Stored, Template, numbered_id, numbered_time
 from scripts.console import EXIT_FAILED, CommandError
 from scripts.function_caller import Caller
 from scripts.workloads import Answer, text
@@ -206,6 +206,8 @@ def agent_sessions(stack: StackTables, old: Mapping[str, str]) -> System:
 
 def pet_store(stack: StackTables, old: Mapping[str, str]) -> System:
     caller, names, pages = _of(stack, "pet_store")
+    from pet_store.store import id_range
+
     get = partial(_get, caller)
     listed, name = int(pages["pets_listed"]), text(pages["name_bytes"])
 
@@ -214,8 +216,15 @@ def pet_store(stack: StackTables, old: Mapping[str, str]) -> System:
 
     first = add().body["id"]
     table = names["PET_STORE_TABLE_NAME"]
-    key = f'"id": {{"N": "{first}"}}'
-    ours = _template(stack, [table], {key: lambda n: f'"id": {{"N": "{n}"}}'})
+
+    def number(name: str, value: int) -> str:
+        return f'"{name}": {{"N": "{value}"}}'
+
+    marks: dict[str, Numbered] = {
+        number("id", first): lambda n: number("id", n),
+        number("idRange", id_range(first)): lambda n: number("idRange", id_range(n)),
+    }
+    ours = _template(stack, [table], marks)
     dynamodb, theirs = stack.engine.client(), stack.engine.table(old["pets"])
 
     def count(last: int) -> None:

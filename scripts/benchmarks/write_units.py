@@ -342,6 +342,7 @@ def writes() -> list[Write]:
                 ),
                 Item("pet", _PETS, lambda item: "price" in item, 1, is_transactional=False, why="the record"),
                 Entry("pet", _PETS, "type", 1, moves=False, why="by type and price"),
+                Entry("pet", _PETS, "idRange", 1, moves=False, why="by id: a page of all is a Query, not 25 reads"),
             ),
         ),
     ]  # fmt: skip

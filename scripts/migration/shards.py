@@ -14,6 +14,7 @@ from common.dynamodb_json import unmarshal_item
 from common.errors import ConditionFailed
 from common.sharding import shard_name, shard_of
 from common.table import Item
+from pet_store.store import id_range, is_id
 
 _NAME = re.compile("(?P<partition>.*?)(?:  (?P<shard>[0-9]+))?", flags=re.DOTALL)
 _ENTRY_PREFIX, _USER_PREFIX = "capability#", "user#"
@@ -87,6 +88,19 @@ def message(stored: Mapping[str, Any], names: Mapping[str, str], count: int) -> 
     return _of_tenant(table, {"id": item["id"]}, item, "sessionId", count)
 
 
+def pet(stored: Mapping[str, Any], names: Mapping[str, str], count: int) -> Move | None:  # noqa: ARG001
+    """Into the range of its id, by which the list of all pets is read: an older application gave it none."""
+    item = unmarshal_item(stored)
+    if not is_id(item["id"]):
+        return None
+    wanted, stated = id_range(item["id"]), item.get("idRange")
+    if stated == wanted:
+        return Move(0, 0, ())
+    table: Any = Writing(names["pets"], {"id": "N"})
+    expect = {"id": item["id"], "idRange": stated}
+    return Move(0, 0, [table.update({"id": item["id"]}, set={"idRange": wanted}, expect=expect)])
+
+
 def _of_tenant(table: Any, key: Mapping[str, Any], item: Item, member: str, count: int) -> Move | None:
     tenant, found, stated = item.get("tenantId"), item.get(member), item.get("tenantShard")
     if not (isinstance(tenant, str) and isinstance(found, str)):
@@ -110,6 +124,8 @@ def carry_out(database: DynamoDB, moves: Sequence[Change]) -> bool:
     return True
 
 
+# Ranges of ids have each one size, which nobody states: one shard
+OF_ONE_SHARD = MappingProxyType({"pet_store": MappingProxyType({"write": 1, "read": 1})})
 # By system and table: its key, and who judges its items
 TABLES: Mapping[str, Mapping[str, tuple[dict[str, str], Judge]]] = MappingProxyType(
     {
@@ -119,5 +135,6 @@ TABLES: Mapping[str, Mapping[str, tuple[dict[str, str], Judge]]] = MappingProxyT
             "sessions": ({"id": "S", "tenantId": "S"}, session),
             "messages": ({"id": "S"}, message),
         },
+        "pet_store": {"pets": ({"id": "N"}, pet)},
     }
 )

@@ -2,14 +2,17 @@
 
 import uuid
 from collections.abc import Iterator, Mapping
+from urllib.parse import urlencode
 
+from common import paging
 from scripts import aws
 from scripts.api_client import ApiClient
 from scripts.probes import Reads, Record
 
 PRICE = "19.99"
 
-READS: Reads = (("/pets/999999999", {}), ("/pets?type=doctor-unknown", {}))
+_NOWHERE = f"/pets?limit=1&next_token={paging.token(999_999_999, 'pets')}"
+READS: Reads = (("/pets/999999999", {}), ("/pets?type=doctor-unknown", {}), (_NOWHERE, {}))
 
 
 def write(api: ApiClient, tables: Mapping[str, str], environment: Mapping[str, str]) -> Iterator[Record]:  # noqa: ARG001
@@ -26,8 +29,9 @@ def write(api: ApiClient, tables: Mapping[str, str], environment: Mapping[str, s
         lists_it=lambda answer: [found["id"] for found in answer["pets"]] == [pet_id],
         remove=lambda: _remove(tables["pets"], pet_id, mark),
     )
-    # that list comes from the index; this one proves that the function may read the next ids in a batch
-    api.send("GET", "/pets?limit=1").expect(200)
+    # the list of all pets has an index of its own; from the newest pet on it reads the next ids in a batch, too
+    newest = {} if pet_id == 1 else {"next_token": paging.token(pet_id - 1, "pets")}
+    api.send("GET", f"/pets?{urlencode({'limit': 1, **newest})}").expect(200)
 
 
 def _remove(table: str, pet_id: int, name: str) -> None:

@@ -7,7 +7,7 @@ of calls over thousands of items take seconds.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, cast
 
 from common.change import Change
@@ -111,10 +111,16 @@ class CountingTable(MemoryTable):
         self._count_item(key)
         return super().get(key)
 
-    def get_many(self, keys: Sequence[Key]) -> list[Item]:
+    def get_many(self, keys: Sequence[Key], *, settled: Callable[[Item], bool] | None = None) -> list[Item]:
+        found = super().get_many(keys)
         for key in keys:
-            self._count_item(key)
-        return super().get_many(keys)
+            self._count_item(key, consistent=settled is None)
+        if settled:
+            known = [{name: item[name] for name in self._key} for item in found if settled(item)]
+            for key in keys:
+                if key not in known:
+                    self._count_item(key)
+        return found
 
     def add(self, key: Key, attribute: str, amount: int) -> int:
         row_key = self._row_key(marshal_item(key))
@@ -190,13 +196,13 @@ class CountingTable(MemoryTable):
         order = [_sortable(unmarshal(row[name])) for name in (*names[1:], *self._key)]
         return (index, unmarshal(row[names[0]])), (order, key)
 
-    def _count_item(self, key: Key) -> None:
+    def _count_item(self, key: Key, *, consistent: bool = True) -> None:
         if not self.counter.is_counting:
             return
         row = self.rows.get(self._row_key(marshal_item(key)))
         size = capacity_units.item_bytes(row)
         first = next(iter(self._key))
-        self.counter.count(self.name, "", key[first], reads=capacity_units.read_units(size, consistent=True))
+        self.counter.count(self.name, "", key[first], reads=capacity_units.read_units(size, consistent=consistent))
 
 
 def _sortable(value: Any) -> Any:

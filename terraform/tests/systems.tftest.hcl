@@ -41,6 +41,7 @@ run "tables_keys_and_indexes_are_those_that_people_have" {
       for table in values(system.tables) : { for name, index in table.indexes : "${table.name}/${name}" => join(" ", compact([index.hash_key, index.range_key, index.projection_type])) }
       ]])...) == {
       "AgentRegistry/CapabilityIndex"                 = "capability capabilityOf KEYS_ONLY"
+      "PetStore/id-range-index"                       = "idRange id ALL"
       "PetStore/type-price-index"                     = "type price ALL"
       "agent-conversations/agent-conversations-index" = "agent_id timestamp ALL"
       "agent-profiles/job-index"                      = "job ALL"

@@ -19,10 +19,12 @@ from tests.unit.http_events import Context
 NAMES = {
     "PET_STORE_TABLE_NAME": "PetStore",
     "TYPE_PRICE_INDEX_NAME": "type-price-index",
+    "ID_RANGE_INDEX_NAME": "id-range-index",
     "IDEMPOTENCY_TABLE_NAME": "idempotency",
 }
 with mock.patch.dict(os.environ, {"PERSISTENCE": "memory", **NAMES}):
     from pet_store import handler
+    from pet_store.store import new_pet
 
 # Later versions of Python's runtime write text as it is
 with mock.patch.dict(os.environ, {"AWS_EXECUTION_ENV": "AWS_Lambda_python3.13"}):
@@ -96,11 +98,16 @@ def old_pet(pet_id: int) -> dict[str, Any]:
     return {"id": pet_id, "name": f"Old {pet_id}", "type": "tortoise", "price": 5}
 
 
+def our_pet(pet_id: int) -> dict[str, Any]:
+    return new_pet(pet_id, f"Pet {pet_id}", "tortoise", 5)
+
+
 @contextmanager
 def new_pet_store(engine: Engine, **environment: str) -> Iterator[PetStore]:
     """An empty table, before its first use."""
-    key, index = {"id": "N"}, {"type-price-index": {"type": "S", "price": "N"}}
-    with engine.tables("ALL", PetStore=(key, index), idempotency=({"id": "S"}, {})) as names:
+    key = {"id": "N"}
+    indexes = {"type-price-index": {"type": "S", "price": "N"}, "id-range-index": {"idRange": "N", "id": "N"}}
+    with engine.tables("ALL", PetStore=(key, indexes), idempotency=({"id": "S"}, {})) as names:
         tables = {"PET_STORE_TABLE_NAME": names["PetStore"], "IDEMPOTENCY_TABLE_NAME": names["idempotency"]}
         yield PetStore(engine, {**engine.environment, **NAMES, **tables, **environment})
 

@@ -15,6 +15,7 @@ from common import clock, paging
 from tests.contract.agent_sessions import SECONDS, AgentSessions, new_agent_sessions, stated
 from tests.contract.application import Answer
 from tests.contract.engines import Engine
+from tests.contract.replication_lag import lagging
 from tests.unit.http_events import Context
 
 DAY = 24 * 3600
@@ -553,12 +554,34 @@ def test_what_a_page_costs_does_not_depend_on_how_much_there_is(engine: Engine, 
         if engine.url:
             assert [calls for calls, _ in costs.values()] == [["Query", "BatchGetItem"], *[["GetItem", "Query"]] * 2]
         if engine.name == "dynamodb_local":
-            # 12 small entries in one read, 10 sessions one each; a session, and 11 messages of the lagging index
+            # 12 small entries in one read, 10 sessions half of one each; a session, 11 messages of the lagging index
             assert {name: units for name, (_, units) in costs.items()} == {
-                "sessions": 11,
+                "sessions": 6,
                 "messages": 1.5,
                 "newest": 1.5,
             }
+
+
+@pytest.mark.parametrize("limit", ["1", "2", "25"])
+def test_replicas_that_lag_hide_nothing_of_what_was_opened_closed_or_erased(app: AgentSessions, limit: str) -> None:
+    closed = app.said("first")
+    app.close(closed)
+    left_open = app.said("second")
+    with lagging(app):
+        app.close(left_open)
+        opened = app.said("third")
+        listed = {one["id"]: one["isActive"] for one in app.listed(limit=limit)}
+        assert listed == {opened: True, left_open: False, closed: False}
+        assert [one["id"] for one in app.listed(limit=limit)] == [opened, left_open, closed]
+        assert app.erase().body["complete"] is True
+        assert app.listed(limit=limit) == []
+
+
+def test_nothing_is_shown_of_a_user_who_is_being_erased_though_replicas_lag(app: AgentSessions) -> None:
+    app.said()
+    with lagging(app):
+        app.store(sessions=[{**(app.head() or {}), "erasing": 1}])
+        assert app.listed() == []
 
 
 def test_no_route_ever_scans_or_asks_for_what_it_may_not(app: AgentSessions, prompt_index: None) -> None:

@@ -41,6 +41,8 @@ def write(store: PetStore) -> Record:
 
 def test_the_pet_is_found_by_every_way(store: PetStore) -> None:
     record = write(store)
+    read = [(name, payload.get("IndexName")) for name, payload in store.calls[-2:]]
+    assert read == [("Query", "id-range-index"), ("BatchGetItem", None)]
     item = store.engine.boto3.get_item(TableName=store.pets.name, Key=record.key)["Item"]
     assert {name: item[name] for name in record.attributes} == record.attributes
     assert record.attributes["price"] == {"N": "19.99"}

@@ -100,6 +100,7 @@ def test_a_frog_that_a_chatbot_adds_is_there_after_a_cold_start(running_stack: C
         "type": {"S": "frog"},
         "price": {"N": "20"},
         "version": {"N": "1"},
+        "idRange": {"N": "0"},
     }
 
 
@@ -107,8 +108,9 @@ def test_the_table_is_as_its_users_know_it(running_stack: Checkout) -> None:
     table = running_stack.client("dynamodb").describe_table(TableName=TABLE)["Table"]
     assert table["KeySchema"] == [{"AttributeName": "id", "KeyType": "HASH"}]
     assert {"AttributeName": "id", "AttributeType": "N"} in table["AttributeDefinitions"]
-    (index,) = table["GlobalSecondaryIndexes"]
-    assert [key["AttributeName"] for key in index["KeySchema"]] == ["type", "price"]
+    indexes = {index["IndexName"]: index["KeySchema"] for index in table["GlobalSecondaryIndexes"]}
+    assert [key["AttributeName"] for key in indexes["type-price-index"]] == ["type", "price"]
+    assert indexes.keys() == {"type-price-index", "id-range-index"}
 
 
 def test_a_stock_client_reads_exact_prices(running_stack: Checkout, seeded_pets: list[dict[str, Any]]) -> None:

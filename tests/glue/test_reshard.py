@@ -2,6 +2,7 @@
 
 import json
 import uuid
+from decimal import Decimal
 from typing import Any
 
 import boto3
@@ -139,10 +140,30 @@ def test_sessions_and_messages_are_given_their_shards(sharded: Sharded) -> None:
     assert all(result["moved"] == 0 for result in sharded.run("agent_sessions").values())
 
 
+def test_pets_of_older_applications_come_into_the_ranges_of_their_ids(sharded: Sharded) -> None:
+    sharded.state("pet_store", {"pets": {"id": "N"}})
+    counter, odd, own = {"id": 0, "last": 250, "seeded": True}, {"id": Decimal("1.5")}, {"id": 7, "idRange": 0}
+    sharded.put(
+        "pets", counter, odd, own, *({"id": one, "name": "Old"} for one in (99, 100)), {"id": 250, "idRange": 9}
+    )
+    figures = {"examined": 4, "moved": 3, "changed_meanwhile": 0, "shards_in_use": 1}
+    assert sharded.run("pet_store", dry_run=True) == {"pets": figures}
+    assert sharded.run("pet_store") == {"pets": figures}
+    assert {item["id"]: item.get("idRange") for item in sharded.items("pets")} == {
+        0: None, Decimal("1.5"): None, 7: 0, 99: 0, 100: 1, 250: 2
+    }  # fmt: skip
+    assert sharded.run("pet_store") == {"pets": figures | {"moved": 0}}
+    assert counter in sharded.items("pets")
+
+
 def test_who_has_no_shards_is_told_so(sharded: Sharded) -> None:
     sharded.state("agent_registry", AGENTS)
     with pytest.raises(CommandError, match="has no shards in environment 'staging'"):
         reshard.main(env=ENV, system="agent_registry", workers=1, dry_run=False, json_output=False)
-    for system, said in (("pet_store", "nothing to be moved"), ("chat_sessions", "within the hour"), ("", "is named")):
+    for system, said in (
+        ("token_claims", "nothing to be moved"),
+        ("chat_sessions", "within the hour"),
+        ("", "is named"),
+    ):
         with pytest.raises(CommandError, match=said):
             reshard.main(env=ENV, system=system, workers=1, dry_run=False, json_output=False)

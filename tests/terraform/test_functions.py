@@ -97,6 +97,7 @@ TOLD = {
         "LOG_LEVEL": "ERROR",
         "PET_STORE_TABLE_NAME": "pets-a",
         "TYPE_PRICE_INDEX_NAME": "type-price-index",
+        "ID_RANGE_INDEX_NAME": "id-range-index",
         "SEED": "false",
         "ID_BLOCK_SIZE": "20",
         **MARKERS,
@@ -143,6 +144,7 @@ ALLOWED = {
     "pet_store": {
         "table/pets-a": "BatchGetItem GetItem PutItem UpdateItem",
         "table/pets-a/index/type-price-index": "Query",
+        "table/pets-a/index/id-range-index": "Query",
         "table/markers-a": "GetItem PutItem",
     },
     "chat_sessions": {
