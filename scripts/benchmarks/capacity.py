@@ -22,14 +22,6 @@ COMPUTED_SIZES = (100, 1_000)
 HISTORIES = (10, 100, 1_000)
 GOAL_GROWTH, GOAL_RATIO, GOAL_WRITES = 1.10, 500.0, 1.0
 
-# Why a list gains less than the goal: what of its units is a guarantee's
-BELOW: Mapping[tuple[str, str], str] = {
-    (
-        "chat_sessions",
-        "GET /users/{userId}/sessions",
-    ): "each session's own item, a unit, read consistently: the index may lag behind",
-}
-
 
 class Counted(NamedTuple):
     """Read units of one list or lookup by number of records: ours, and the old design's (None: they don't fit)."""
@@ -145,8 +137,7 @@ def part(
             is_computed or any(one.counted != one.written for one in written),
         ),
     ]
-    tables = [_of_reads(found), _below(compared), _arithmetic(written), _of_writes(written)]
-    tables.append(_before_writes(found, histories))
+    tables = [_of_reads(found), _arithmetic(written), _of_writes(written), _before_writes(found, histories)]
     return Part(rows, tables, _data(found, written, histories), (_chart(compared, size),))
 
 
@@ -226,15 +217,6 @@ def _of_reads(found: Sequence[Counted]) -> Detail:
         ratio = "" if one.ratio is None else f"{one.ratio:,.0f}"
         rows.append([one.name, *(f"{one.ours[size]:g}" for size in sizes), one.design or "the same", *theirs, ratio])
     return Detail("Read units of a call, by records stored", columns, rows)
-
-
-def _below(compared: Iterable[Counted]) -> Detail:
-    rows = [
-        [one.name, f"{one.ratio:,.0f}", BELOW.get((one.system, one.route), "")]
-        for one in compared
-        if one.ratio is not None and one.ratio < GOAL_RATIO
-    ]
-    return Detail(f"Less than {GOAL_RATIO:.0f} times fewer read units", ["call", "times less", "why"], rows)
 
 
 def _before(one: Counted, size: int) -> str:
