@@ -8,8 +8,6 @@ from common.events import Answer, bad_parameter
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
     from agent_profiles.handler import AgentProfiles
     from common.events import Request
 
@@ -19,7 +17,7 @@ OLDEST, NEWEST = "oldest", "newest"
 def page(app: AgentProfiles, request: Request) -> Answer:
     limit = paging.limit(request)
     profiles, after = app.profile_store.page(limit, paging.position(request, "profiles"), request.deadline)
-    return Answer(200, _page("profiles", profiles, after, "profiles"))
+    return Answer(200, paging.page("profiles", profiles, after, ("profiles",)))
 
 
 def match(app: AgentProfiles, request: Request) -> Answer:
@@ -34,9 +32,9 @@ def match(app: AgentProfiles, request: Request) -> Answer:
     scope = ("match", dumps(dict(sorted(wanted.items()))))
     limit = paging.limit(request)
     matches, after = search.page(limit, paging.position(request, *scope), request.deadline)
-    page = _page("matches", matches, after, *scope)
-    page |= {"maximumScore": score(wanted, wanted), "truncated": bool(search.cut)}
-    return Answer(200, page | ({"truncatedBecause": search.cut} if search.cut else {}))
+    body = paging.page("matches", matches, after, scope)
+    body |= {"maximumScore": score(wanted, wanted), "truncated": bool(search.cut)}
+    return Answer(200, body | ({"truncatedBecause": search.cut} if search.cut else {}))
 
 
 def conversation(app: AgentProfiles, request: Request) -> Answer:
@@ -55,7 +53,7 @@ def conversation(app: AgentProfiles, request: Request) -> Answer:
     )
     if not messages and position is None:
         raise Problem(404, "there is no conversation with this id")
-    return Answer(200, _page("messages", messages, after, *scope))
+    return Answer(200, paging.page("messages", messages, after, scope))
 
 
 def agent_conversations(app: AgentProfiles, request: Request) -> Answer:
@@ -67,11 +65,4 @@ def agent_conversations(app: AgentProfiles, request: Request) -> Answer:
     messages, after = conversations.of_agent(
         app.message_table, app.agent_index, agent_id, limit, paging.position(request, *scope), request.deadline
     )
-    return Answer(200, _page("messages", messages, after, *scope))
-
-
-def _page(name: str, found: list[Any], after: Any, *scope: str) -> dict[str, Any]:
-    page: dict[str, Any] = {name: found}
-    if after is not None:
-        page["next_token"] = paging.token(after, *scope)
-    return page
+    return Answer(200, paging.page("messages", messages, after, scope))

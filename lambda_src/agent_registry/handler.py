@@ -14,7 +14,6 @@ from common.router import App
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from typing import Any
 
     from common.events import Request
     from common.table import Database
@@ -47,10 +46,7 @@ class AgentRegistry:
         limit = paging.limit(request)
         scope = ("agents", capability)
         agents, after = self.store.discover(capability, limit, paging.position(request, *scope), request.deadline)
-        page: dict[str, Any] = {"agents": agents}
-        if after is not None:
-            page["next_token"] = paging.token(after, *scope)
-        return Answer(200, page)
+        return Answer(200, paging.page("agents", agents, after, scope))
 
     def get(self, request: Request) -> Answer:
         agent = self.store.get(request.parameters["id"])

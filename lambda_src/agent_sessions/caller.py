@@ -6,7 +6,7 @@ import re
 
 from common.digest import sha256
 from common.errors import Problem
-from common.events import bad_header, bad_parameter
+from common.events import bad_header
 from common.exact_json import dumps
 from common.identity import agreed
 
@@ -42,34 +42,20 @@ class Callers:
         self._user_claim = environment.get("USER_CLAIM") or "sub"
 
     def tenant(self, request: Request) -> str:
-        return self._known(self._tenant(request, header(request, TENANT_HEADER)), TENANT_HEADER)
+        return self._known(self.claimed_tenant(request, header(request, TENANT_HEADER)), TENANT_HEADER)
 
     def user(self, request: Request) -> str | None:
         """None where neither a token nor the caller names one."""
-        return self._user(request, header(request, USER_HEADER))
+        return self.claimed_user(request, header(request, USER_HEADER))
 
     def owner(self, request: Request) -> Owner:
         tenant = self.tenant(request)
         return Owner(tenant, self._known(self.user(request), USER_HEADER))
 
-    def owner_in_path(self, request: Request) -> Owner:
-        """403 where the path names another tenant or user than a token or a header."""
-        named = {}
-        for what, name in (("tenant", TENANT_HEADER), ("user", USER_HEADER)):
-            parameter = f"{what}Id"
-            named[what] = request.parameters[parameter]
-            if wrong := _wrong(named[what]):
-                raise bad_parameter(parameter, wrong)
-            if header(request, name) not in (None, named[what]):
-                raise Problem(403, f"the {what} in the path is not the one in {name}")
-        self._tenant(request, named["tenant"])
-        self._user(request, named["user"])
-        return Owner(named["tenant"], named["user"])
-
-    def _tenant(self, request: Request, stated: str | None) -> str | None:
+    def claimed_tenant(self, request: Request, stated: str | None) -> str | None:
         return _claimed(agreed(request, self._tenant_claim, stated, "tenant"), "tenant")
 
-    def _user(self, request: Request, stated: str | None) -> str | None:
+    def claimed_user(self, request: Request, stated: str | None) -> str | None:
         return _claimed(agreed(request, self._user_claim, stated, "user"), "user")
 
     def _known(self, value: str | None, name: str) -> str:
@@ -81,7 +67,7 @@ class Callers:
 def header(request: Request, name: str) -> str | None:
     """An id in a header: ASCII only, since HTTP says nothing of how other characters are encoded there."""
     value = request.headers.get(name)
-    if value is not None and (wrong := _wrong(value) or (None if value.isascii() else "must be ASCII")):
+    if value is not None and (wrong := wrong_id(value) or (None if value.isascii() else "must be ASCII")):
         raise bad_header(name, wrong)
     return value
 
@@ -91,7 +77,7 @@ def digest(*parts: str) -> str:
     return sha256(dumps(parts).encode()).hexdigest()
 
 
-def _wrong(value: str) -> str | None:
+def wrong_id(value: str) -> str | None:
     # nearly always it is: then no pattern is compiled
     is_plain = value.isascii() and value.isprintable()
     if not value.strip() or len(value) > MAXIMUM_ID or not (is_plain or re.fullmatch(_NO_CONTROLS, value)):
@@ -100,6 +86,6 @@ def _wrong(value: str) -> str | None:
 
 
 def _claimed(value: str | None, what: str) -> str | None:
-    if value is not None and _wrong(value):
+    if value is not None and wrong_id(value):
         raise Problem(403, f"the token's {what} can't be one: it is too long, or has control characters")
     return value

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from agent_sessions.caller import Owner
-from agent_sessions.store import entry, head_key, in_shard, is_visible, may_be_session, unknown, version
+from agent_sessions.store import fits, head_key, is_visible, may_be_session, text, unknown, version
 from common import clock
 from common.errors import ConditionFailed, Problem
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 # How often a write that lost against another is tried again
 MAXIMUM_RACES = 100
 _DAY_SECONDS = 24 * 3600
+_TIME_LENGTH = len("2026-11-21T03:47:12.000000Z")
 
 
 class AlreadyStored(Exception):  # noqa: N818 - it names what happened
@@ -207,6 +208,26 @@ def _open(store: SessionStore, owner: Owner, before: Item, message: Item, locati
             raise AlreadyStored from failure
         return None
     return stored
+
+
+def in_shard(tenant: str, member: str, count: int) -> dict[str, str]:
+    """What an item has of its place among so many shards of the tenant; nothing if there are none."""
+    if not count:
+        return {}
+    from common.sharding import shard_of
+
+    return {"tenantShard": f"{shard_of(member, count)}#{tenant}"}
+
+
+def entry(owner: Owner, session: Item) -> Item:
+    """What lists a session under its user. Times of older applications may have any form."""
+    session_id, created = session["id"], text(session, "createdAt")[:_TIME_LENGTH]
+    place = f"{created if '0' <= created[:1] <= '9' else '0'}#{session_id}"
+    if not fits(place):
+        from agent_sessions.caller import digest
+
+        place = place.partition("#")[0] + f"#{digest(session_id)}"
+    return {"id": owner.partition, "tenantId": place, "sessionId": session_id}
 
 
 def _stored(store: SessionStore, message: Item, session_id: str, at: int) -> Item:

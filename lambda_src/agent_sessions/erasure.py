@@ -11,6 +11,7 @@ import time
 from contextlib import suppress
 
 from agent_sessions.store import ENTRIES, head_key, text
+from agent_sessions.user_sessions import indexed_sessions
 from common import clock
 from common.batch_deletion import delete_many
 from common.errors import ConditionFailed
@@ -120,7 +121,7 @@ class Erasure:
         """Sessions that only the index tells of: an older application wrote them."""
         after: Any = None
         while True:
-            items, after = self._store.indexed_sessions(self._owner, _SESSIONS, after)
+            items, after = indexed_sessions(self._store, self._owner, _SESSIONS, after)
             # the index may still show what is gone
             live = self._store.sessions.get_many([self._key(item["id"]) for item in items])
             if live:

@@ -25,14 +25,13 @@ if TYPE_CHECKING:
     from typing import Any
 
     from agent_sessions.caller import Owner
-    from common.table import Database, Item, Key
+    from common.table import Database, Item
 
 HEAD = "active"
 # Every entry begins with a digit, the head does not: it comes last
 ENTRIES = ("0", ":")
 MAXIMUM_KEY_BYTES = 2048
-_MAXIMUM_SORT_KEY_BYTES = 1024
-_TIME_LENGTH = len("2026-11-21T03:47:12.000000Z")
+MAXIMUM_SORT_KEY_BYTES = 1024
 
 
 class SessionStore:
@@ -41,13 +40,13 @@ class SessionStore:
         self.message_ttl_days = int(environment.get("MESSAGE_TTL_DAYS") or 0)
         self.time_index = settings.required(environment, "SESSION_TIMESTAMP_INDEX_NAME")
         # the index is by `tenantShard` where shards are read; they are written before that
-        self._user_index = settings.required(environment, "TENANT_USER_INDEX_NAME")
+        self.user_index = settings.required(environment, "TENANT_USER_INDEX_NAME")
         self.shards_written = int(environment.get("TENANT_SHARDS") or 0)
-        self._shards_read = int(environment.get("TENANT_SHARDS_READ") or 0)
+        self.shards_read = int(environment.get("TENANT_SHARDS_READ") or 0)
         self.sessions = database.table(
             settings.required(environment, "DYNAMODB_SESSIONS_TABLE"),
             {"id": "S", "tenantId": "S"},
-            {self._user_index: {"tenantShard" if self._shards_read else "tenantId": "S", "userId": "S"}},
+            {self.user_index: {"tenantShard" if self.shards_read else "tenantId": "S", "userId": "S"}},
         )
         self.messages = database.table(
             settings.required(environment, "DYNAMODB_MESSAGES_TABLE"),
@@ -69,80 +68,13 @@ class SessionStore:
         item = self.messages.get({"id": message_id})
         return None if item is None or clock.is_past(item.get("ttl")) else item
 
-    def sessions_of(self, owner: Owner, limit: int, after: Any, deadline: float) -> tuple[list[dict[str, Any]], Any]:
-        """A page of the user's sessions, newest first, and where the next one begins."""
-        if after is not None and not (isinstance(after, str) and "0" <= after[:1] <= "9" and _fits(after)):
-            raise paging.bad_position()
-
-        def fetch(place: Any, count: int) -> tuple[list[tuple[str, dict[str, Any] | None]], bool]:
-            head: Item = {}
-            if place is None:
-                head, items, last = self._newest_entries(owner, count, deadline)
-            else:
-                start = {"id": owner.partition, "tenantId": place}
-                items, last = self.sessions.query(owner.partition, limit=count + 1, after=start, backwards=True)
-            keys = [{"id": item["sessionId"], "tenantId": owner.tenant} for item in items[:count]]
-
-            def is_settled(session: Item) -> bool:
-                """Entries and head are read as of now: who is not as they say was opened or closed just now."""
-                is_active = session["id"] == head.get("activeSessionId")
-                return is_owned(session, owner) and (session.get("isActive") is True) == is_active
-
-            sessions = self.sessions.get_many(keys, settled=is_settled)
-            found = {item["id"]: shown(item) for item in sessions if is_owned(item, owner)}
-            page = [(item["tenantId"], found.get(item["sessionId"])) for item in items[:count]]
-            return page, len(items) > count or last is not None
-
-        return paging.fill(limit, after, fetch, deadline)
-
-    def _newest_entries(self, owner: Owner, count: int, deadline: float) -> tuple[Item, list[Item], Key | None]:
-        """At least one more than `count`, if there are, in one query: the user's head stands before the newest."""
-        for _ in range(2):
-            items, last = self.sessions.query(owner.partition, limit=count + 2, backwards=True)
-            head = items[0] if items and items[0]["tenantId"] == HEAD else None
-            if head and "erasing" in head:
-                return head, [], None
-            if head and "adopting" not in head:
-                return head, items[1:], last
-            from agent_sessions.takeover import take_over
-
-            if take_over(self, owner, head, deadline) is None:
-                break
-        return {}, [], None
-
-    def indexed_sessions(self, owner: Owner, limit: int, after: Any) -> tuple[list[Item], Any]:
-        """Up to `limit` of the user's sessions by the tenant's index, and where to go on, None at the end.
-
-        It may still show what is gone, and has what an older application wrote. Shards are looked through one after the
-        other: a user's sessions are in one, but which it is changes with the number of shards that are written.
-        """
-        shards: list[str | None] = [f"{shard}#{owner.tenant}" for shard in range(self._shards_read)]
-        shards = shards or [None]
-        here = after and after.get("tenantShard")
-        if here not in shards:
-            # remembered when the index was another one: once more from the beginning
-            here, after = shards[0], None
-        left = iter(shards[shards.index(here) :])
-        for shard in left:
-            items, last = self.sessions.query(
-                shard or owner.tenant,
-                index=self._user_index,
-                limit=limit,
-                after=after if after and "id" in after else None,
-                between=(owner.user, owner.user),
-            )
-            if items or last:
-                return items, last or next(({"tenantShard": shard} for shard in left), None)
-            after = None
-        return [], None
-
     def messages_of(
         self, session: Item, limit: int, after: Any, deadline: float, *, newest_first: bool
     ) -> tuple[list[dict[str, Any]], Any]:
         """A page of the session's messages in the order of their time, and where the next one begins."""
         if after is not None and not (
             isinstance(after, list) and len(after) == 2 and all(isinstance(one, str) and one for one in after)
-            and len(after[0].encode(errors="replace")) <= _MAXIMUM_SORT_KEY_BYTES
+            and len(after[0].encode(errors="replace")) <= MAXIMUM_SORT_KEY_BYTES
             and len(after[1].encode(errors="replace")) <= MAXIMUM_KEY_BYTES
         ):  # fmt: skip
             raise paging.bad_position()
@@ -167,28 +99,8 @@ class SessionStore:
         return paging.fill(limit, after, fetch, deadline)
 
 
-def in_shard(tenant: str, member: str, count: int) -> dict[str, str]:
-    """What an item has of its place among so many shards of the tenant; nothing if there are none."""
-    if not count:
-        return {}
-    from common.sharding import shard_of
-
-    return {"tenantShard": f"{shard_of(member, count)}#{tenant}"}
-
-
 def head_key(owner: Owner) -> dict[str, str]:
     return {"id": owner.partition, "tenantId": HEAD}
-
-
-def entry(owner: Owner, session: Item) -> Item:
-    """What lists a session under its user. Times of older applications may have any form."""
-    session_id, created = session["id"], text(session, "createdAt")[:_TIME_LENGTH]
-    place = f"{created if '0' <= created[:1] <= '9' else '0'}#{session_id}"
-    if not _fits(place):
-        from agent_sessions.caller import digest
-
-        place = place.partition("#")[0] + f"#{digest(session_id)}"
-    return {"id": owner.partition, "tenantId": place, "sessionId": session_id}
 
 
 def may_be_session(session_id: str) -> bool:
@@ -250,5 +162,5 @@ def _given(item: Item, *names: str) -> dict[str, Any]:
     return found | ({"metadata": metadata} if isinstance(metadata, dict) else {})
 
 
-def _fits(sort_key: str) -> bool:
-    return len(sort_key.encode(errors="replace")) <= _MAXIMUM_SORT_KEY_BYTES
+def fits(sort_key: str) -> bool:
+    return len(sort_key.encode(errors="replace")) <= MAXIMUM_SORT_KEY_BYTES

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import time
 
-from agent_sessions.store import entry, head_key, is_owned, text
+from agent_sessions.conversation import entry
+from agent_sessions.store import head_key, is_owned, text
+from agent_sessions.user_sessions import indexed_sessions
 from common.errors import ConditionFailed, Problem
 
 TYPE_CHECKING = False
@@ -32,7 +34,7 @@ def take_over(store: SessionStore, owner: Owner, head: Item | None, deadline: fl
                 503, "older records of this user are being taken over; repeat the call", headers={"retry-after": "1"}
             )
         state: dict[str, Any] = head["adopting"] if head else {}
-        listed, last = store.indexed_sessions(owner, PAGE, state.get("after"))
+        listed, last = indexed_sessions(store, owner, PAGE, state.get("after"))
         # the index may still show what is gone
         keys = [{"id": item["id"], "tenantId": owner.tenant} for item in listed]
         sessions = [item for item in store.sessions.get_many(keys) if is_owned(item, owner)]

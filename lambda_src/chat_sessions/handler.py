@@ -14,7 +14,6 @@ from common.events import Answer, bad_parameter
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from typing import Any
 
     from common.events import Request
     from common.router import App
@@ -53,7 +52,8 @@ class ChatSessions:
             head, messages, after = self.store.messages(
                 session_id, user, count, None, request.deadline, newest_first=True
             )
-            body = shown_session(head) | _page(messages[::-1], after, "messages", session_id, NEWEST)
+            page = paging.page("messages", messages[::-1], after, ("messages", session_id, NEWEST))
+            body = shown_session(head) | page
         headers = {"etag": preconditions.etag(version(head))}
         # what an older application changes leaves the version as it is
         if is_ours(head) and preconditions.not_modified(request, version(head)):
@@ -82,7 +82,7 @@ class ChatSessions:
         head, messages, after = self.store.messages(
             session_id, user, limit, start, request.deadline, newest_first=order == NEWEST
         )
-        page = _page(messages, after, *scope)
+        page = paging.page("messages", messages, after, scope)
         return Answer(200, {"session": shown_session(head)} | page if start is None else page)
 
     def sessions_of_user(self, request: Request) -> Answer:
@@ -90,10 +90,9 @@ class ChatSessions:
 
         user = self.user(request, request.parameters["userId"]) or ""
         scope = ("sessions", user)
-        start = paging.position(request, *scope)
-        return Answer(
-            200, _page(*sessions_of(self.store, user, paging.limit(request), start, request.deadline), *scope)
-        )
+        limit, start = paging.limit(request), paging.position(request, *scope)
+        sessions, after = sessions_of(self.store, user, limit, start, request.deadline)
+        return Answer(200, paging.page("sessions", sessions, after, scope))
 
     def finish_deletions(self, deadline: float) -> dict[str, int]:
         from chat_sessions import deletion
@@ -120,14 +119,6 @@ def build(environment: Mapping[str, str]) -> App:
         "GET /users/{userId}/sessions": sessions.sessions_of_user,
     }
     return AppWithActions(routes, {"finish-deletions": sessions.finish_deletions}, database, environment)
-
-
-def _page(items: list[Any], after: Any, *scope: str) -> dict[str, Any]:
-    """`scope` names the list first; a position is the end of no list but that."""
-    page: dict[str, Any] = {scope[0]: items}
-    if after is not None:
-        page["next_token"] = paging.token(after, *scope)
-    return page
 
 
 handler = build(os.environ)

@@ -55,6 +55,14 @@ def token(position: Any, *scope: str) -> str:
     return token_of(position, scope)
 
 
+def page(name: str, found: list[Any], after: Any, scope: tuple[str, ...]) -> dict[str, Any]:
+    """The body of an answer; the next page begins after `after`, None at the end of the list."""
+    body: dict[str, Any] = {name: found}
+    if after is not None:
+        body["next_token"] = token(after, *scope)
+    return body
+
+
 def bad_position() -> Problem:
     """For a store that finds a position which its list can't have."""
     return bad_parameter("next_token", "names no position of this list")

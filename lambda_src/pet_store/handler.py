@@ -58,10 +58,7 @@ class PetRoutes:
             scope = ("pets", kind, str(low), str(high))
             start = paging.position(request, *scope)
             pets, after = self._store.of_type(kind, low, high, limit, start, request.deadline)
-        page: dict[str, Any] = {"pets": pets}
-        if after is not None:
-            page["next_token"] = paging.token(after, *scope)
-        return Answer(200, page)
+        return Answer(200, paging.page("pets", pets, after, scope))
 
     def get(self, request: Request) -> Answer:
         text = request.parameters["id"]

@@ -34,7 +34,7 @@ from scripts.local_aws.control import Running
 ROUNDS = 30
 # Of each request to an engine that was just started and runs in a virtual machine: it compiles itself meanwhile
 ENGINE_WARM_UP_REQUESTS = 1_000
-WARM_ROUNDS, WARM_UP_REQUESTS, WARM_REQUESTS = 3, 10, 50
+WARM_ROUNDS, WARM_UP_REQUESTS, WARM_REQUESTS = 5, 10, 50
 OURS, NOTHING, RESOURCE = "ours", "nothing", "boto3_resource"
 PEERS = {RESOURCE: "boto3.resource", "boto3_client": "boto3 client", "powertools": "Powertools + boto3"}
 LABELS = {OURS: OURS, **PEERS}

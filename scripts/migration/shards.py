@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Protocol
 
 from agent_profiles import changes, facts
 from agent_profiles.items import is_ours
-from agent_sessions.store import in_shard
+from agent_sessions.conversation import in_shard
 from common.change import Change, Writing
 from common.dynamodb import DynamoDB
 from common.dynamodb_json import unmarshal_item

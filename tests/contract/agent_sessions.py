@@ -19,7 +19,7 @@ NAMES = {
 with mock.patch.dict(os.environ, {"PERSISTENCE": "memory", **NAMES}):
     from agent_sessions import handler
     from agent_sessions.caller import Owner
-    from agent_sessions.store import in_shard
+    from agent_sessions.conversation import in_shard
 
 CONTRACT = Contract(Path(handler.__file__).parent / "openapi.yaml")
 SESSIONS_KEY = {"id": "S", "tenantId": "S"}
@@ -91,7 +91,7 @@ class AgentSessions(Application):
         self, *, sessions: list[dict[str, Any]] | None = None, messages: list[dict[str, Any]] | None = None
     ) -> None:
         """Write items past the function; where tenants have shards, as all items are once those are read."""
-        if shards := self.app.routes["POST /agent/process"].__self__._store.shards_written:
+        if shards := self.app.routes["POST /agent/process"].__self__.store.shards_written:
             sessions = [
                 {**in_shard(one["tenantId"], one["userId"], shards), **one} if "userId" in one else one
                 for one in sessions or []

@@ -1049,7 +1049,7 @@ def test_erasing_waits_until_the_index_has_shown_every_message(
 ) -> None:
     session = app.said("shown")
     app.said("late")
-    table = app.app.routes["POST /agent/process"].__self__._store.messages  # type: ignore[attr-defined]
+    table = app.app.routes["POST /agent/process"].__self__.store.messages  # type: ignore[attr-defined]
     real, pauses = table.query, []
 
     def lagging(*arguments: Any, **more: Any) -> Any:
