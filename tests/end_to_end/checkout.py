@@ -62,7 +62,8 @@ class Checkout(NamedTuple):
         inherited = {
             name: value
             for name, value in os.environ.items()
-            if not name.startswith(("AWS_", "GITHUB_", "MAKE", "MFLAGS"))
+            # Compiled code is kept: many commands run the same.
+            if not name.startswith(("AWS_", "GITHUB_", "MAKE", "MFLAGS", "PYTHONDONTWRITEBYTECODE"))
         }
         ports = {"LOCAL_AWS_PORT": str(self.port), "LOCAL_AWS_API_PORT": str(self.api_port)}
         return inherited | ports | dict(self.provider)

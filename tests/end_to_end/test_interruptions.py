@@ -12,7 +12,10 @@ from tests.recording_guarantees import Guarantee
 
 @pytest.fixture(autouse=True, scope="module")
 def _one_system(checkout: Checkout) -> None:
+    """Without what hangs on it, which Terraform would make anew each time."""
     checkout.run_only("agent_registry")
+    file = checkout.folder / "terraform" / "environments" / "local.toml"
+    file.write_text(f"{file.read_text()}alarms = {{ enabled = false }}\nenable_dashboard = false\n")
 
 
 def started(checkout: Checkout) -> "subprocess.Popen[str]":

@@ -119,3 +119,11 @@ def test_an_interrupt_waits_until_terraform_has_unlocked_the_state(tmp_path: Pat
     process.send_signal(signal.SIGINT)
     assert process.wait(120) == 130
     assert (tmp_path / "unlocked").exists()
+
+
+def test_the_provider_tells_what_it_does_only_to_those_who_ask(tmp_path: Path) -> None:
+    quiet = Terraform(tmp_path, tmp_path / "data", {"TF_LOG": ""})
+    assert (quiet.environment["TF_LOG_PROVIDER"], quiet.environment["TF_LOG_SDK"]) == ("off", "off")
+    for asked in ({"TF_LOG": "debug"}, {"TF_LOG_PROVIDER": "trace"}):
+        told = Terraform(tmp_path, tmp_path / "data", asked).environment
+        assert {name: value for name, value in told.items() if name.startswith("TF_LOG")} == asked

@@ -18,7 +18,7 @@ from moto.moto_api._internal import moto_api_backend
 from moto.server import ThreadedMotoServer
 
 from scripts.local_aws import moto_autoscaling, moto_backup, moto_billing, moto_cognito, moto_kms
-from scripts.terraform_cli import FEWER_COLLECTIONS, binary, plugin_dir
+from scripts.terraform_cli import FEWER_COLLECTIONS, NO_PROVIDER_LOG, binary, plugin_dir
 from tests.terraform.processes import die_with_the_caller
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -45,6 +45,7 @@ class Terraform:
         self.directory = directory
         self.environment = {
             **FEWER_COLLECTIONS,
+            **NO_PROVIDER_LOG,
             **{name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "TF_VAR_", "TF_LOG"))},
             "TF_DATA_DIR": str(data_dir),
             "TF_IN_AUTOMATION": "1",
@@ -131,6 +132,7 @@ def attached_provider(folder: Path, environment: Mapping[str, str]) -> Iterator[
         env={
             **environment,
             **FEWER_COLLECTIONS,  # but some: these processes go on
+            **NO_PROVIDER_LOG,
             PROVIDER_PROXY: "1",
             "GRPC_ENABLE_FORK_SUPPORT": "0",  # between fork and exec there is no gRPC
         },
