@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 import typer
 from rich.table import Table
 
-from scripts import paths, plan_bundle, rendering, stack, verification, verification_history
+from scripts import aws, paths, plan_bundle, rendering, stack, verification, verification_history
 from scripts.build_lambdas import MANIFEST
 from scripts.console import EXIT_FAILED, CommandError, out, run, step
 from scripts.rollback_marks import Rollback
@@ -50,7 +50,8 @@ def verify(applied: Stack, outputs: Mapping[str, Any], only: str = "", *, is_pla
             )
 
         # The plan beside what takes no figures: most of its time it computes, and asks AWS for nothing.
-        checks = verification.verify_systems(systems, declared, manifest, rolled_back, progress, next_plan)
+        with aws.kept_clients():
+            checks = verification.verify_systems(systems, declared, manifest, rolled_back, progress, next_plan)
     applied.plan_file.unlink(missing_ok=True)
     directory = applied.environment.build_dir
     releases = {name: _release(settings, rolled_back.get(name)) for name, settings in systems.items()}
