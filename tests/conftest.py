@@ -16,6 +16,7 @@ pytest_plugins = ["tests.recording_guarantees"]
 TESTS = Path(__file__).parent
 # What takes minutes begins first, so that no worker is left alone with it at the end.
 FIRST = ("end_to_end", "terraform")
+LONG = ("test_migration_killed", "test_drill", "test_migration")  # of the other folders
 # Terraform and its provider end before their garbage counts; only what grows beyond this is collected.
 os.environ.setdefault("GOGC", "off")
 os.environ.setdefault("GOMEMLIMIT", "1200MiB")
@@ -28,10 +29,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=_turn)
 
 
-def _turn(item: pytest.Item) -> tuple[int, bool]:
-    folder = item.path.relative_to(TESTS).parts[0]
+def _turn(item: pytest.Item) -> tuple[int, int, bool]:
+    folder, name = item.path.relative_to(TESTS).parts[0], item.path.stem
     # Stories are told on a stack that nothing made up was sent to.
-    return FIRST.index(folder) if folder in FIRST else len(FIRST), not item.path.stem.endswith("_story")
+    return (
+        FIRST.index(folder) if folder in FIRST else len(FIRST),
+        LONG.index(name) if name in LONG else len(LONG),
+        not name.endswith("_story"),
+    )
 
 
 @pytest.hookimpl(optionalhook=True)

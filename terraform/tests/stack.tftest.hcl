@@ -110,6 +110,16 @@ run "outputs_have_the_shape_that_the_commands_read" {
     condition     = jsondecode(aws_sns_topic_policy.alarms[0].policy).Statement[0].Principal == { Service = "cloudwatch.amazonaws.com" } && strcontains(aws_sns_topic_policy.alarms[0].policy, "123456789012")
     error_message = "CloudWatch may publish, for this account's alarms only."
   }
+
+  assert {
+    condition = { for statement in jsondecode(module.agent_registry_function[0].policy_document).Statement : statement.Sid => [statement.Action, statement.Resource] } == {
+      Agents             = [["dynamodb:BatchGetItem", "dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:PutItem"], ["arn:aws:dynamodb:eu-north-1:123456789012:table/AgentRegistry"]]
+      AgentsByCapability = [["dynamodb:Query"], ["arn:aws:dynamodb:eu-north-1:123456789012:table/AgentRegistry/index/CapabilityIndex"]]
+      Idempotency        = [["dynamodb:GetItem", "dynamodb:PutItem"], ["arn:aws:dynamodb:eu-north-1:123456789012:table/agent-state-dev-idempotency"]]
+      WriteOwnLogs       = [["logs:CreateLogStream", "logs:PutLogEvents"], ["arn:aws:logs:eu-north-1:123456789012:log-group:/aws/lambda/agent-state-dev-agent-registry:*"]]
+    }
+    error_message = "The function may do what it does, and no more: ${module.agent_registry_function[0].policy_document}"
+  }
 }
 
 run "systems_off_create_nothing" {
@@ -233,20 +243,6 @@ run "recovery_off" {
   assert {
     condition     = output.verification.systems.agent_registry.tables.agents.point_in_time_recovery_days == 0
     error_message = "No recovery where it is switched off."
-  }
-}
-
-run "the_function_may_do_what_it_does_and_no_more" {
-  command = plan
-
-  assert {
-    condition = { for statement in jsondecode(module.agent_registry_function[0].policy_document).Statement : statement.Sid => [statement.Action, statement.Resource] } == {
-      Agents             = [["dynamodb:BatchGetItem", "dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:PutItem"], ["arn:aws:dynamodb:eu-north-1:123456789012:table/AgentRegistry"]]
-      AgentsByCapability = [["dynamodb:Query"], ["arn:aws:dynamodb:eu-north-1:123456789012:table/AgentRegistry/index/CapabilityIndex"]]
-      Idempotency        = [["dynamodb:GetItem", "dynamodb:PutItem"], ["arn:aws:dynamodb:eu-north-1:123456789012:table/agent-state-dev-idempotency"]]
-      WriteOwnLogs       = [["logs:CreateLogStream", "logs:PutLogEvents"], ["arn:aws:logs:eu-north-1:123456789012:log-group:/aws/lambda/agent-state-dev-agent-registry:*"]]
-    }
-    error_message = module.agent_registry_function[0].policy_document
   }
 }
 
