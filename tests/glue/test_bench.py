@@ -14,6 +14,8 @@ from scripts.benchmarks import build, engine_at_hand, migration, pages, picture,
 from scripts.benchmarks.parts import AT_LEAST, AT_MOST, Chart, Options, Part, Row
 from scripts.console import CommandError
 
+ENGINES = ("DYNAMODB_ENDPOINT", "DYNAMODB_LOCAL_JAR", "DYNOXIDE")
+
 
 @pytest.fixture(scope="module")
 def recorded() -> dict[str, Any]:
@@ -67,7 +69,7 @@ def test_a_picture_is_well_formed_and_has_a_bar_of_each_value() -> None:
 def test_an_engine_that_can_not_be_used_is_told_at_once(
     monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], said: str
 ) -> None:
-    for name in ("DYNAMODB_ENDPOINT", "DYNAMODB_LOCAL_JAR", "DYNOXIDE"):
+    for name in ENGINES:
         monkeypatch.delenv(name, raising=False)
     assert engine_at_hand.at_hand() is None
     for name, value in variables.items():
@@ -90,7 +92,8 @@ def test_what_can_not_be_measured_so_is_refused(options: list[str], said: str) -
 
 def test_results_of_before_a_failure_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bench, "RESULTS", tmp_path / "benchmarks.json")
-    monkeypatch.delenv("DYNAMODB_ENDPOINT", raising=False)
+    for name in ENGINES:  # none is needed, and one takes a while to start
+        monkeypatch.delenv(name, raising=False)
     row = Row("build", "pip", 2.0, "s", AT_MOST, 1.0)
     monkeypatch.setattr(build, "measure", lambda _options: Part([row], []))
 
