@@ -57,9 +57,11 @@ def _text(file: Path) -> str:
 def bundled(system: str, modules: dict[str, bytes]) -> dict[str, bytes]:
     """The modules as the two files that lambda_src/function.py makes do with."""
     start = f"install(__file__[: -len({paths.FUNCTION_ENTRY.name!r})])\nfrom {system}.handler import handler\nready()\n"
+    # the system's own last: then they pack a hundredth smaller
+    order = sorted(modules, key=lambda path: (path.startswith(f"{system}/"), path))
     return {
         paths.FUNCTION_ENTRY.name: (strip_source.strip(_text(paths.FUNCTION_ENTRY)) + start).encode(),
-        MODULES_FILE: b"\0".join(f"{path}\n".encode() + modules[path] for path in sorted(modules)),
+        MODULES_FILE: b"\0".join(f"{path}\n".encode() + modules[path] for path in order),
     }
 
 

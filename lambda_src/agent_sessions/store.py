@@ -74,7 +74,7 @@ class SessionStore:
         """A page of the session's messages in the order of their time, and where the next one begins."""
         if after is not None and not (
             isinstance(after, list) and len(after) == 2 and all(isinstance(one, str) and one for one in after)
-            and len(after[0].encode(errors="replace")) <= MAXIMUM_SORT_KEY_BYTES
+            and fits(after[0])
             and len(after[1].encode(errors="replace")) <= MAXIMUM_KEY_BYTES
         ):  # fmt: skip
             raise paging.bad_position()

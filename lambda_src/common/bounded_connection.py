@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import time
 
 from common.http_connection import Connection, Incoming
@@ -11,7 +10,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import _socket
     from collections.abc import Mapping
-    from typing import Any
 
 # Head of the answer, and the lengths of its chunks
 _ENVELOPE_BYTES = 65_536
@@ -34,7 +32,7 @@ class BoundedConnection(Connection):
             self.open(seconds)
             connected = self._socket
             if connected is not None:
-                self._reader = _Reader(_Bounded(connected, self._most + _ENVELOPE_BYTES), self._most)
+                self._incoming = _Bounded(connected, self._most + _ENVELOPE_BYTES)
             return self.exchange(
                 "POST", {**headers, "connection": "close"}, body, max(0.001, deadline - time.monotonic())
             )
@@ -49,26 +47,9 @@ class _Bounded(Incoming):
         super().__init__(connected)
         self._left = most
 
-    def readinto(self, buffer: Any) -> int:
-        count = super().readinto(buffer)
-        self._left -= count
+    def receive(self) -> bytes:
+        received = super().receive()
+        self._left -= len(received)
         if self._left < 0:
-            raise _too_long()
-        return count
-
-
-class _Reader(io.BufferedReader[Incoming] if TYPE_CHECKING else io.BufferedReader):  # type: ignore[misc]
-    """Refuses a length before there is memory for it."""
-
-    def __init__(self, incoming: Incoming, most: int) -> None:
-        super().__init__(incoming)
-        self._most = most
-
-    def read(self, size: int | None = -1, /) -> bytes:
-        if size is not None and size > self._most:
-            raise _too_long()
-        return super().read(size)  # type: ignore[no-any-return]
-
-
-def _too_long() -> ConnectionError:
-    return ConnectionError("the answer is longer than it may be")
+            raise ConnectionError("the answer is longer than it may be")
+        return received

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import os
 import time
+from binascii import crc32
 
 from common.change import Usage
 from common.credentials import CredentialSource
 from common.errors import TableError, Unavailable
+from common.exact_json import dumps
 from common.http_connection import Connection
 from common.signature import signed_headers
 
@@ -24,6 +26,9 @@ LONGEST_PAUSE_SECONDS = 1.0
 MAXIMUM_ATTEMPTS = 10
 # For callers outside an invocation, such as tests
 DEFAULT_SECONDS = 10.0
+
+# What json.loads does before it comes here takes as long as a small answer itself
+_read_json = json.JSONDecoder().raw_decode
 
 # By how a region's name begins; everywhere else it is amazonaws.com
 _SUFFIXES = {
@@ -90,7 +95,7 @@ class DynamoDBClient:
 
     def call(self, operation: str, payload: Mapping[str, Any]) -> dict[str, Any]:
         """DynamoDB's answer. Raises ServiceError, or Throttled or Unavailable when the time or the attempts run out."""
-        body = json.dumps(payload, separators=(",", ":")).encode()
+        body = dumps(payload).encode()
         deadline = self._deadline or time.monotonic() + DEFAULT_SECONDS
         unsure = False
         for attempt in range(MAXIMUM_ATTEMPTS):
@@ -139,13 +144,12 @@ class DynamoDBClient:
         raise self._error(status, received, answer, unsure)
 
     def _checked(self, received: Mapping[str, str], content: bytes) -> dict[str, Any]:
-        if checksum := received.get("x-amz-crc32"):
-            from binascii import crc32
-
-            if crc32(content) != int(checksum):
-                raise ValueError("checksum of the answer does not match")
-        answer = json.loads(content or b"{}")
-        if not isinstance(answer, dict):
+        checksum = received.get("x-amz-crc32")
+        if checksum and crc32(content) != int(checksum):
+            raise ValueError("checksum of the answer does not match")
+        text = (content or b"{}").strip().decode()
+        answer, end = _read_json(text)
+        if end != len(text) or not isinstance(answer, dict):
             raise ValueError("the answer is no JSON object")
         return answer
 

@@ -12,7 +12,7 @@ from common.errors import InvalidValue
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from typing import Any
 
 # DynamoDB's 32 levels count the innermost value
@@ -23,8 +23,12 @@ _NUMBERS = Context(prec=38, Emin=-130, Emax=125, traps=[Inexact, InvalidOperatio
 
 def number(text: str) -> int | Decimal:
     """The number that a JSON or DynamoDB text stands for; InvalidValue where DynamoDB would lose or refuse it."""
-    if len(text) < 39 and text.isascii() and text.isdigit():
-        return int(text)
+    if len(text) < 39 and text.isascii():
+        if text.isdigit():
+            return int(text)
+        # in its one form already
+        if text.replace(".", "", 1).isdigit() and text[-1] not in "0.":
+            return Decimal(text)
     try:
         value = _NUMBERS.create_decimal(text)
         if not value.is_finite():
@@ -40,9 +44,10 @@ def number(text: str) -> int | Decimal:
 
 def number_text(value: int | Decimal) -> str:
     """Digits as JSON and DynamoDB take them; plain notation unless that would be mostly zeros."""
+    text = str(value)
     if isinstance(value, int):
-        return str(value)
-    return f"{value:f}" if -9 < value.adjusted() < 38 else str(value)
+        return text
+    return f"{value:f}" if "E" in text and -9 < value.adjusted() < 38 else text
 
 
 def marshal(value: Any, depth: int = 0) -> dict[str, Any]:
@@ -74,30 +79,14 @@ def marshal_item(item: Mapping[str, Any]) -> dict[str, Any]:
 
 def unmarshal(attribute: Mapping[str, Any]) -> Any:
     """The Python value of one attribute value."""
-    ((kind, value),) = attribute.items()
-    if kind in ("S", "BOOL"):
-        return value
-    if kind == "N":
-        return number(value)
-    if kind == "NULL":
-        return None
-    if kind == "M":
-        return unmarshal_item(value)
-    if kind == "L":
-        return [unmarshal(one) for one in value]
-    if kind == "SS":
-        return set(value)
-    if kind == "NS":
-        return {number(one) for one in value}
-    if kind == "B":
-        return _bytes(value)
-    if kind == "BS":
-        return {_bytes(one) for one in value}
-    raise TypeError(f"DynamoDB answered a value of unknown type {kind}")
+    return unmarshal_item({"": attribute})[""]
 
 
 def unmarshal_item(item: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: unmarshal(attribute) for name, attribute in item.items()}
+    try:
+        return {name: _VALUES[kind](value) for name, attribute in item.items() for kind, value in attribute.items()}
+    except KeyError as unknown:
+        raise TypeError(f"DynamoDB answered a value of unknown type {unknown.args[0]}") from None
 
 
 def _marshal_set(value: set[Any] | frozenset[Any]) -> dict[str, Any]:
@@ -134,3 +123,18 @@ def _bytes(text: str) -> bytes:
     from binascii import a2b_base64
 
     return a2b_base64(text)
+
+
+# By type: a call for each value is most of the time that an item takes
+_VALUES: dict[str, Callable[[Any], Any]] = {
+    "S": str,
+    "N": number,
+    "BOOL": bool,
+    "NULL": lambda _: None,
+    "M": unmarshal_item,
+    "L": lambda value: [_VALUES[kind](one) for each in value for kind, one in each.items()],
+    "SS": set,
+    "NS": lambda value: {number(one) for one in value},
+    "B": _bytes,
+    "BS": lambda value: {_bytes(one) for one in value},
+}

@@ -8,18 +8,17 @@ spends 3 ms on enumerations of its constants, but what is underneath; behind htt
 from __future__ import annotations
 
 import _socket
-import io
 import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from ssl import SSLContext
-    from typing import Any
 
 # A connection that was idle for longer is looked at before it is used again
 _TRUSTED_IDLE_SECONDS = 5.0
-_LONGEST_LINE = 65_536
+# Of a head, and received at a time
+_MOST_BYTES = 65_536
 
 
 class Connection:
@@ -39,7 +38,7 @@ class Connection:
         self.path = "/" + path
         self.authority = host if self.port == (443 if self.secure else 80) else authority
         self._socket: _socket.socket | None = None
-        self._reader: io.BufferedReader[Incoming] | None = None
+        self._incoming: Incoming | None = None
         self._context: SSLContext | None = None
         self._trusts_few = False
         self._used_at = 0.0
@@ -63,15 +62,13 @@ class Connection:
             self._context, self._trusts_few = ssl.create_default_context(), False
             self.open(timeout)
             return
-        self._reader = io.BufferedReader(Incoming(self._socket))
+        self._incoming = Incoming(self._socket)
         self._used_at = time.monotonic()
 
     def close(self) -> None:
-        if self._reader is not None:
-            self._reader.close()
         if self._socket is not None:
             self._socket.close()
-        self._reader = self._socket = None
+        self._incoming = self._socket = None
 
     def exchange(
         self, method: str, headers: Mapping[str, str], body: bytes, timeout: float
@@ -80,7 +77,7 @@ class Connection:
 
         `timeout` holds for all of it, however slowly the answer trickles in.
         """
-        if self._socket is None or self._reader is None:
+        if self._socket is None or self._incoming is None:
             raise ConnectionError("the connection is not open")
         lines = [f"{method} {self.path} HTTP/1.1"]
         if "host" not in headers:
@@ -88,12 +85,12 @@ class Connection:
         lines += [f"{name}: {value}" for name, value in headers.items()]
         lines.append(f"content-length: {len(body)}\r\n\r\n")
         try:
-            self._reader.raw.deadline = time.monotonic() + timeout
+            self._incoming.deadline = time.monotonic() + timeout
             self._socket.settimeout(timeout)
             # in one send: a body in a packet of its own waits for the delayed acknowledgement of the first
             self._socket.sendall("\r\n".join(lines).encode("latin-1") + body)
-            status, received, keep = self._read_head(self._reader)
-            content = self._read_body(self._reader, status, received)
+            status, received, keep = _head(self._incoming)
+            content = _body(self._incoming, status, received)
         except BaseException as error:
             self.close()
             if isinstance(error, ValueError):
@@ -116,50 +113,80 @@ class Connection:
         connected.settimeout(timeout)
         return self._context.wrap_socket(connected, server_hostname=self.host)
 
-    def _read_head(self, reader: io.BufferedReader[Incoming]) -> tuple[int, dict[str, str], bool]:
-        while True:
-            version, _, rest = _line(reader).partition(" ")
-            status = int(rest[:3])
-            headers: dict[str, str] = {}
-            while line := _line(reader):
-                name, _, value = line.partition(":")
-                headers[name.strip().lower()] = value.strip()
-            if status >= 200:
-                keep = version == "HTTP/1.1" and headers.get("connection", "").lower() != "close"
-                return status, headers, keep
 
-    def _read_body(self, reader: io.BufferedReader[Incoming], status: int, headers: Mapping[str, str]) -> bytes:
-        if status in (204, 304):
-            return b""
-        if headers.get("transfer-encoding", "").lower() == "chunked":
-            chunks = []
-            while size := int(_line(reader).partition(";")[0], 16):
-                chunks.append(_exactly(reader, size))
-                _line(reader)
-            while _line(reader):
-                pass
-            return b"".join(chunks)
-        if "content-length" in headers:
-            return _exactly(reader, int(headers["content-length"]))
-        return reader.read()
-
-
-class Incoming(io.RawIOBase):
+class Incoming:
     """What arrives until `deadline`: a socket's own timeout begins anew with each byte."""
 
     deadline = 0.0
 
     def __init__(self, connected: _socket.socket) -> None:
-        super().__init__()
         self._connected = connected
+        self._unread = bytearray()
 
-    def readable(self) -> bool:
-        return True
+    def until(self, mark: bytes) -> bytes:
+        """What comes before `mark`, which is passed over."""
+        while (end := self._unread.find(mark)) < 0:
+            if len(self._unread) > _MOST_BYTES:
+                raise ConnectionError("the head of an answer does not end")
+            self._more()
+        found = self.exactly(end + len(mark))
+        return found[:end]
 
-    def readinto(self, buffer: Any) -> int:
+    def exactly(self, size: int) -> bytes:
+        if size < 0:
+            raise ValueError(size)
+        while len(self._unread) < size:
+            self._more()
+        found = bytes(self._unread[:size])
+        del self._unread[:size]
+        return found
+
+    def rest(self) -> bytes:
+        while received := self.receive():
+            self._unread += received
+        return bytes(self._unread)
+
+    def receive(self) -> bytes:
+        """None at the end."""
         # ValueError when it is over
         self._connected.settimeout(self.deadline - time.monotonic())
-        return self._connected.recv_into(buffer)
+        return self._connected.recv(_MOST_BYTES)
+
+    def _more(self) -> None:
+        received = self.receive()
+        if not received:
+            raise ConnectionError("the connection ended within an answer")
+        self._unread += received
+
+
+def _head(incoming: Incoming) -> tuple[int, dict[str, str], bool]:
+    """Status, headers, and whether the connection may be kept."""
+    while True:
+        first, *lines = incoming.until(b"\r\n\r\n").decode("latin-1").split("\r\n")
+        version, _, rest = first.partition(" ")
+        status = int(rest[:3])
+        if status >= 200:
+            headers = {}
+            for line in lines:
+                name, _, value = line.partition(":")
+                headers[name.strip().lower()] = value.strip()
+            return status, headers, version == "HTTP/1.1" and headers.get("connection", "").lower() != "close"
+
+
+def _body(incoming: Incoming, status: int, headers: Mapping[str, str]) -> bytes:
+    if status in (204, 304):
+        return b""
+    if headers.get("transfer-encoding", "").lower() == "chunked":
+        chunks = []
+        while size := int(incoming.until(b"\r\n").partition(b";")[0], 16):
+            chunks.append(incoming.exactly(size))
+            incoming.until(b"\r\n")
+        while incoming.until(b"\r\n"):
+            pass
+        return b"".join(chunks)
+    if "content-length" in headers:
+        return incoming.exactly(int(headers["content-length"]))
+    return incoming.rest()
 
 
 def _connected(host: str, port: int, timeout: float) -> _socket.socket:
@@ -183,17 +210,3 @@ def _is_silent(connected: _socket.socket) -> bool:
     import select
 
     return not select.select([connected], [], [], 0)[0]
-
-
-def _line(reader: io.BufferedReader[Incoming]) -> str:
-    line = reader.readline(_LONGEST_LINE)
-    if not line.endswith(b"\n"):
-        raise ConnectionError("the connection ended within the head of an answer")
-    return line.rstrip(b"\r\n").decode("latin-1")
-
-
-def _exactly(reader: io.BufferedReader[Incoming], size: int) -> bytes:
-    content = reader.read(size)
-    if len(content) < size:
-        raise ConnectionError("the connection ended within the body of an answer")
-    return content

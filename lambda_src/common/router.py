@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import time
 
 from common import clock, events
+from common.exact_json import dumps
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ class App:
             "read_units": usage.read_units,
             "write_units": usage.write_units,
         }
-        sys.stdout.write(json.dumps(line, ensure_ascii=False) + "\n")
+        sys.stdout.write(dumps(line) + "\n")
 
 
 def _read_as(method: str) -> str:

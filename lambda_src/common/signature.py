@@ -25,16 +25,13 @@ def signed_headers(
     """Every header of the request but content-length; `at` is in epoch seconds, `api` service, target, JSON version."""
     service, target, json = api
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(at))
-    headers = {
-        "content-type": f"application/x-amz-json-{json}",
-        "host": host,
-        "x-amz-date": stamp,
-        "x-amz-target": f"{target}.{operation}",
-    }
+    # in the order in which they are signed
+    headers = {"content-type": f"application/x-amz-json-{json}", "host": host, "x-amz-date": stamp}
     if credentials.token:
         headers["x-amz-security-token"] = credentials.token
-    names = ";".join(sorted(headers))
-    lines = "".join(f"{name}:{' '.join(headers[name].split())}\n" for name in sorted(headers))
+    headers["x-amz-target"] = f"{target}.{operation}"
+    names = ";".join(headers)
+    lines = "".join([f"{name}:{' '.join(value.split())}\n" for name, value in headers.items()])
     request = f"POST\n/\n\n{lines}\n{names}\n{sha256(body).hexdigest()}"
     scope = f"{stamp[:8]}/{region}/{service}/aws4_request"
     to_sign = f"AWS4-HMAC-SHA256\n{stamp}\n{scope}\n{sha256(request.encode()).hexdigest()}"

@@ -26,6 +26,7 @@ from tests.unit.fake_service import (
     served,
     time_passes_in_pauses_only,
 )
+from tests.unit.test_http_connection import RawServer
 
 THROTTLED = fails("ProvisionedThroughputExceededException")
 PASSING = [
@@ -52,7 +53,7 @@ def service() -> Iterator[FakeService]:
         yield service
 
 
-def client(service: FakeService, **environment: str) -> DynamoDBClient:
+def client(service: FakeService | RawServer, **environment: str) -> DynamoDBClient:
     given = {
         "AWS_REGION": "eu-north-1",
         "AWS_ACCESS_KEY_ID": "local",
@@ -157,6 +158,15 @@ def test_a_damaged_answer_is_asked_for_again(service: FakeService) -> None:
     service.serve = lambda *_: (service.headers.update({"x-amz-crc32": str(crc32(b"{}"))}), (200, {}))[1]
     assert client(service).call("Query", {}) == {}
     assert len(service.requests) == 2
+
+
+@pytest.mark.parametrize("answer", [b"{} {}", b"{}x", b"[]", b" ", b'{"Item"', b"\xff"])
+def test_what_is_no_json_object_is_asked_for_again(answer: bytes) -> None:
+    head = b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n"
+    with RawServer([head % len(one) + one for one in (answer, b' {"Count": 1}\r\n')]).running() as server:
+        one = client(server)
+        assert one.call("Query", {}) == {"Count": 1}
+    assert one.usage.calls == 2
 
 
 def test_a_wrong_clock_is_set_by_the_service_s(service: FakeService) -> None:

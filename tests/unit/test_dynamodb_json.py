@@ -117,6 +117,12 @@ def test_values_nest_as_deep_as_dynamodb_takes_them(wrapped: Any) -> None:
     [
         ("249.99", Decimal("249.99"), "249.99"),
         ("20.0", 20, "20"),
+        ("12.340", Decimal("12.34"), "12.34"),
+        ("007.5", Decimal("7.5"), "7.5"),
+        (".5", Decimal("0.5"), "0.5"),
+        ("-2.5", Decimal("-2.5"), "-2.5"),
+        ("0." + "1" * 36, Decimal("0." + "1" * 36), None),
+        ("1." + "0" * 36, 1, "1"),
         ("1E+2", 100, "100"),
         ("-0", 0, "0"),
         ("0e-999", 0, "0"),
@@ -136,7 +142,21 @@ def test_one_number_has_one_form(text: str, value: object, shown: str | None) ->
 
 @pytest.mark.parametrize(
     "text",
-    ["NaN", "Infinity", "-Infinity", "sNaN", "1e126", "1e-131", "9" * 39, "0." + "1" * 39, "1e99999999999999999999"],
+    [
+        "",
+        ".",
+        "1.2.3",
+        "1,5",
+        "NaN",
+        "Infinity",
+        "-Infinity",
+        "sNaN",
+        "1e126",
+        "1e-131",
+        "9" * 39,
+        "0." + "1" * 39,
+        "1e99999999999999999999",
+    ],
 )
 def test_numbers_that_would_not_come_back_are_refused(text: str) -> None:
     with pytest.raises(InvalidValue):

@@ -95,15 +95,57 @@ def test_an_answer_without_a_body() -> None:
 
 @pytest.mark.parametrize(
     "answer",
-    [b"", b"HTTP/1.1 200", b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nx", b"nonsense\r\n\r\n",
-     b"HTTP/1.1 200 OK\r\ncontent-length: x\r\n\r\n", b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n"],
-)  # fmt: skip
+    [
+        b"",
+        b"HTTP/1.1 200",
+        b"HTTP/1.1 200 OK\r\n" + b"x" * 100_000,
+        b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nx",
+        b"HTTP/1.1 200 OK\r\ncontent-length: x\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\ncontent-length: -2\r\n\r\nabcd",
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n",
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n-2\r\nabcd\r\n0\r\n\r\n",
+        b"nonsense\r\n\r\n",
+    ],
+)
 def test_what_is_no_answer_is_a_network_error_and_the_next_request_gets_a_new_connection(answer: bytes) -> None:
     with RawServer([answer], [b"HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\nx"]).running() as server:
         connection = Connection(server.url)
         with pytest.raises(OSError):  # noqa: PT011 - any network error will do
             ask(connection)
         assert ask(connection)[2] == b"x"
+
+
+@pytest.mark.parametrize("size", [0, 1, 65_535, 65_536, 1_000_001])
+def test_an_answer_of_any_size_in_pieces_of_any_size(size: int) -> None:
+    body = b"0123456789" * (size // 10 + 1)
+    head = b"HTTP/1.1 200 OK\r\nx: y\r\n"
+    length = head + b"content-length: %d\r\n\r\n" % size + body[:size]
+    chunks = head + b"transfer-encoding: chunked\r\n\r\n"
+    for begin in range(0, size, 70_000):
+        part = body[begin : min(begin + 70_000, size)]
+        chunks += b"%x\r\n%s\r\n" % (len(part), part)
+    chunks += b"0\r\n\r\n"
+    with RawServer([length, chunks]).running() as server:
+        connection = Connection(server.url)
+        for _ in range(2):
+            assert ask(connection)[2] == body[:size]
+
+
+def test_an_answer_that_comes_byte_by_byte() -> None:
+    answer = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nabc"
+
+    class Slow(RawServer):
+        def _serve(self) -> None:
+            connected, _ = self.listener.accept()
+            with connected:
+                connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                connected.recv(65536)
+                for one in answer:
+                    connected.sendall(bytes([one]))
+                    time.sleep(0.001)
+
+    with Slow().running() as server:
+        assert ask(Connection(server.url)) == (200, {"content-length": "3"}, b"abc")
 
 
 def test_a_connection_that_the_other_side_closed_while_idle_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
