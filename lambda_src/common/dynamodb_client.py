@@ -10,7 +10,6 @@ from binascii import crc32
 from common.change import Usage
 from common.credentials import CredentialSource
 from common.errors import TableError, Unavailable
-from common.exact_json import dumps
 from common.http_connection import Connection
 from common.signature import signed_headers
 
@@ -27,8 +26,9 @@ MAXIMUM_ATTEMPTS = 10
 # For callers outside an invocation, such as tests
 DEFAULT_SECONDS = 10.0
 
-# What json.loads does before it comes here takes as long as a small answer itself
-_read_json = json.JSONDecoder().raw_decode
+# What json.dumps and json.loads do before they come here takes as long as a small request or answer itself
+_written = json.JSONEncoder(separators=(",", ":")).encode
+_read = json.JSONDecoder().raw_decode
 
 # By how a region's name begins; everywhere else it is amazonaws.com
 _SUFFIXES = {
@@ -95,7 +95,7 @@ class DynamoDBClient:
 
     def call(self, operation: str, payload: Mapping[str, Any]) -> dict[str, Any]:
         """DynamoDB's answer. Raises ServiceError, or Throttled or Unavailable when the time or the attempts run out."""
-        body = dumps(payload).encode()
+        body = _written(payload).encode()
         deadline = self._deadline or time.monotonic() + DEFAULT_SECONDS
         unsure = False
         for attempt in range(MAXIMUM_ATTEMPTS):
@@ -148,7 +148,7 @@ class DynamoDBClient:
         if checksum and crc32(content) != int(checksum):
             raise ValueError("checksum of the answer does not match")
         text = (content or b"{}").strip().decode()
-        answer, end = _read_json(text)
+        answer, end = _read(text)
         if end != len(text) or not isinstance(answer, dict):
             raise ValueError("the answer is no JSON object")
         return answer
