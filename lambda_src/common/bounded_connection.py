@@ -32,7 +32,7 @@ class BoundedConnection(Connection):
             self.open(seconds)
             connected = self._socket
             if connected is not None:
-                self._incoming = _Bounded(connected, self._most + _ENVELOPE_BYTES)
+                self._incoming = _Bounded(connected, self._most)
             return self.exchange(
                 "POST", {**headers, "connection": "close"}, body, max(0.001, deadline - time.monotonic())
             )
@@ -45,11 +45,22 @@ class _Bounded(Incoming):
 
     def __init__(self, connected: _socket.socket, most: int) -> None:
         super().__init__(connected)
-        self._left = most
+        self._most = most
+        self._left = most + _ENVELOPE_BYTES
+
+    def exactly(self, size: int) -> bytes:
+        # before it is waited for
+        if size > self._most:
+            raise _too_long()
+        return super().exactly(size)
 
     def receive(self) -> bytes:
         received = super().receive()
         self._left -= len(received)
         if self._left < 0:
-            raise ConnectionError("the answer is longer than it may be")
+            raise _too_long()
         return received
+
+
+def _too_long() -> ConnectionError:
+    return ConnectionError("the answer is longer than it may be")

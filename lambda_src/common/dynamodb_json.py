@@ -84,7 +84,7 @@ def unmarshal(attribute: Mapping[str, Any]) -> Any:
 
 def unmarshal_item(item: Mapping[str, Any]) -> dict[str, Any]:
     try:
-        return {name: _VALUES[kind](value) for name, attribute in item.items() for kind, value in attribute.items()}
+        return {name: _VALUES[kind](value) for name, one in item.items() for ((kind, value),) in [one.items()]}
     except KeyError as unknown:
         raise TypeError(f"DynamoDB answered a value of unknown type {unknown.args[0]}") from None
 
@@ -132,7 +132,7 @@ _VALUES: dict[str, Callable[[Any], Any]] = {
     "BOOL": bool,
     "NULL": lambda _: None,
     "M": unmarshal_item,
-    "L": lambda value: [_VALUES[kind](one) for each in value for kind, one in each.items()],
+    "L": lambda value: [_VALUES[kind](one) for each in value for ((kind, one),) in [each.items()]],
     "SS": set,
     "NS": lambda value: {number(one) for one in value},
     "B": _bytes,

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def dumps(value: Any) -> str:
-    """Compact JSON of str, int, Decimal, float, bool, None, dict and list (the standard encoder writes no Decimal)."""
+    """Compact JSON of str, int, Decimal, bool, None, dict and list (the standard encoder can't write a Decimal)."""
     try:
         return _FORMS[type(value)](value)
     except KeyError as unknown:
@@ -38,6 +38,5 @@ _FORMS: dict[type, Callable[[Any], str]] = {
     list: _array,
     tuple: _array,
     bool: lambda value: "true" if value else "false",
-    float: float.__repr__,
     type(None): lambda _: "null",
 }

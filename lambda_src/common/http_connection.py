@@ -125,8 +125,8 @@ class Incoming:
 
     def until(self, mark: bytes) -> bytes:
         """What comes before `mark`, which is passed over."""
-        while (end := self._unread.find(mark)) < 0:
-            if len(self._unread) > _MOST_BYTES:
+        while (end := self._unread.find(mark, 0, _MOST_BYTES)) < 0:
+            if len(self._unread) >= _MOST_BYTES:
                 raise ConnectionError("the head of an answer does not end")
             self._more()
         found = self.exactly(end + len(mark))

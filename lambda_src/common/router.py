@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import time
 
 from common import clock, events
-from common.exact_json import dumps
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ _LEVELS = {"DEBUG": 0, "INFO": 1, "WARN": 2, "WARNING": 2, "ERROR": 3}
 # Kept back from the invocation's time to put the answer together
 _ANSWER_SECONDS = 0.25
 _DEFAULT_SECONDS = 10.0
+_written = json.JSONEncoder(ensure_ascii=False).encode
 
 
 class App:
@@ -102,7 +103,7 @@ class App:
             "read_units": usage.read_units,
             "write_units": usage.write_units,
         }
-        sys.stdout.write(dumps(line) + "\n")
+        sys.stdout.write(_written(line) + "\n")
 
 
 def _read_as(method: str) -> str:

@@ -172,6 +172,15 @@ def test_values_that_dynamodb_has_no_form_for(value: object) -> None:
         marshal(value)
 
 
+@pytest.mark.parametrize(
+    ("attribute", "error"),
+    [({}, ValueError), ({"S": "x", "N": "1"}, ValueError), ({"X": 1}, TypeError), ({"L": [{"X": 1}]}, TypeError)],
+)
+def test_what_is_no_attribute_value_is_not_read_as_one(attribute: Any, error: type[Exception]) -> None:
+    with pytest.raises(error):
+        unmarshal(attribute)
+
+
 def test_a_float_never_slips_in() -> None:
     with pytest.raises(TypeError, match="float"):
         marshal(1.5)

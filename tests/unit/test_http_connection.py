@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 
 from common import http_connection
+from common.bounded_connection import BoundedConnection
 from common.http_connection import Connection
 
 
@@ -146,6 +147,15 @@ def test_an_answer_that_comes_byte_by_byte() -> None:
 
     with Slow().running() as server:
         assert ask(Connection(server.url)) == (200, {"content-length": "3"}, b"abc")
+
+
+@pytest.mark.parametrize(
+    "rest", [b"content-length: 99999999999\r\n\r\n", b"transfer-encoding: chunked\r\n\r\nfffffff\r\n"]
+)
+def test_a_length_beyond_what_an_answer_may_have_is_refused_before_it_is_waited_for(rest: bytes) -> None:
+    server = RawServer([b"HTTP/1.1 200 OK\r\n" + rest])
+    with server.running(), pytest.raises(ConnectionError, match="longer than it may be"):
+        BoundedConnection(server.url, 1000).call({}, b"", 60)
 
 
 def test_a_connection_that_the_other_side_closed_while_idle_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
