@@ -63,10 +63,10 @@ def of_zip(system: str, entry: Mapping[str, Any], modules: Mapping[str, bytes], 
 
 def packages_in(files: Mapping[str, bytes]) -> list[dict[str, str]]:
     """The third-party packages among a zip's files, by their metadata: name, version, and licence if stated."""
-    from email.parser import BytesParser  # hardly any zip has some, and it takes long to load
-
     found = []
     for path in sorted(path for path in files if path.endswith(_METADATA)):
+        from email.parser import BytesParser  # hardly any zip has some, and it takes long to load
+
         stated = BytesParser().parsebytes(files[path], headersonly=True)
         package = {"name": str(stated["Name"]), "version": str(stated["Version"])}
         if expression := stated["License-Expression"]:

@@ -10,6 +10,7 @@ import sys
 import zipfile
 from pathlib import Path
 
+import psutil
 import pytest
 
 from scripts import build_lambdas, paths
@@ -108,6 +109,40 @@ def test_modules_imported_later_and_from_packages_are_there(tmp_path: Path) -> N
     (source / "alpha" / "later.py").write_text("import common.text\nimport json\n")
     entry = build_lambdas.build(source, tmp_path / "out")["functions"]["alpha"]
     assert entry["modules"] == ["alpha/handler.py", "alpha/later.py", "common/__init__.py", "common/text.py"]
+
+
+def test_what_every_api_imports_stands_in_front(tmp_path: Path) -> None:
+    """Whatever the systems import besides, their bundles begin alike."""
+    source, target = write_sources(tmp_path / "sources", list(FILES)), tmp_path / "out"
+    (source / "common" / "router.py").write_text("import common.zone\n")
+    (source / "common" / "zone.py").write_text("ZONE = 'UTC'\n")
+    (source / "beta" / "handler.py").write_text("import common.router\n")
+    (source / "alpha" / "handler.py").write_text("import alpha.first, common.router, common.text\n")
+    (source / "alpha" / "first.py").write_text("")
+    build_lambdas.build(source, target)
+    assert modules_of(target / "beta.zip") == [
+        *("common/__init__.py", "common/router.py", "common/zone.py"),
+        "beta/handler.py",
+    ]
+    assert modules_of(target / "alpha.zip") == [
+        *("common/__init__.py", "common/router.py", "common/zone.py", "common/text.py"),
+        *("alpha/first.py", "alpha/handler.py"),
+    ]
+
+
+def modules_of(zip_file: Path) -> list[str]:
+    with zipfile.ZipFile(zip_file) as archive:
+        return [part.partition(b"\n")[0].decode() for part in archive.read("modules.txt").split(b"\0")]
+
+
+def test_a_build_that_breaks_off_leaves_no_process(tmp_path: Path) -> None:
+    source = write_sources(tmp_path / "sources", list(FILES))
+    (source / "beta" / "handler.py").write_text("import common.text\ndef handler(:\n")
+    before = {process.pid for process in psutil.Process().children()}
+    with pytest.raises(CommandError, match=r"beta/handler.py, line 2: "):
+        build_lambdas.build(source, tmp_path / "out")
+    assert {process.pid for process in psutil.Process().children()} <= before
+    assert not list((tmp_path / "out").glob("*.zip"))
 
 
 PROGRAM = """

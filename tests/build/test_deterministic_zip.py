@@ -32,6 +32,24 @@ def test_zlib_reads_back_anything(data: bytes) -> None:
     assert zlib.decompress(deterministic_zip.deflate(data), -15) == data
 
 
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 40), st.binary(max_size=300) | st.text("ab\n", max_size=600).map(str.encode)),
+        min_size=2,
+        max_size=5,
+    )
+)
+def test_what_was_packed_before_makes_no_difference(endings: list[tuple[int, bytes]]) -> None:
+    text = b"".join(b"%d bottles, %d left\n" % (number, number - 1) for number in range(40, 0, -1))
+    packed = []
+    for length, ending in endings:
+        data = text[: length * 18] + ending
+        packed.append((data, deterministic_zip.deflate(data)))
+    for data, together in packed:
+        deterministic_zip._before.clear()
+        assert deterministic_zip.deflate(data) == together
+
+
 def test_the_archive_is_a_plain_zip_without_dates() -> None:
     files = {"b/second.py": b"print(2)\n" * 50, "a.py": b"", "ä.txt": b"name in UTF-8"}
     archive = zipfile.ZipFile(io.BytesIO(deterministic_zip.archive(files)))
