@@ -101,7 +101,7 @@ migrate-index: .venv/run ## Bring indexes to what is declared: ENV=<name> [INDEX
 reshard: .venv/run ## Bring all that is stored to the shards that are written to, older pets into their list's index: ENV=<name> SYSTEM=agent_registry|agent_profiles|agent_sessions|pet_store [WORKERS=4] [DRY_RUN=1] [JSON=1]
 	@$(RUN).reshard --env '$(ENV)' --system '$(SYSTEM)' $(if $(filter command%,$(origin WORKERS)),--workers '$(WORKERS)') $(if $(DRY_RUN),--dry-run) $(if $(JSON),--json)
 
-migrate: .venv/run ## Bring profiles from JSON files, or any table's items, into DynamoDB: ENV=<name> FROM=<folder> [TABLE=<system>.<table>] [FORM=records|items] [DRY_RUN=1] [QUARANTINE=file] [WORKERS=4] [RESTART=1] [JSON=1]
+migrate: .venv/run ## Bring profiles from JSON files, or any table's items, into DynamoDB: ENV=<name> FROM=<folder> [TABLE=<system>.<table>] [FORM=records|items] [DRY_RUN=1] [QUARANTINE=file] [WORKERS=8] [RESTART=1] [JSON=1]
 	@$(RUN).migrate --env '$(ENV)' $(if $(FROM),--from '$(FROM)') $(if $(TABLE),--table '$(TABLE)') $(if $(FORM),--form '$(FORM)') $(if $(QUARANTINE),--quarantine '$(QUARANTINE)') $(if $(filter command%,$(origin WORKERS)),--workers '$(WORKERS)') $(if $(DRY_RUN),--dry-run) $(if $(RESTART),--restart) $(if $(JSON),--json)
 
 export: .venv/run ## Write profiles back to JSON files, or any table's items: ENV=<name> TO=<folder> [TABLE=<system>.<table>] [FORM=records|items] [WORKERS=4] [RESTART=1] [JSON=1]

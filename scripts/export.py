@@ -17,9 +17,9 @@ import typer
 
 from scripts import rendering, stack
 from scripts.console import EXIT_FAILED, CommandError, err, out, run, step
-from scripts.migrate import DEFAULT_WORKERS, ITEMS, RECORDS, kind_of, target_of
+from scripts.migrate import ITEMS, RECORDS, kind_of, target_of
 from scripts.migration import export_manifest, layout, tables
-from scripts.migration.calling import Caller, Pace, in_parallel
+from scripts.migration.calling import DEFAULT_SEGMENTS, Caller, Pace, in_parallel
 from scripts.migration.connection import Connections
 from scripts.migration.export_state import ExportState, Found
 from scripts.migration.extents import SUFFIXES, extents
@@ -48,7 +48,7 @@ def main(
     form: Annotated[
         str, typer.Option(help="records: profiles as they came in; items: all that the table holds, lossless.")
     ] = "",
-    workers: Annotated[int, typer.Option(min=1, max=64, help="How many segments are read at once.")] = DEFAULT_WORKERS,
+    workers: Annotated[int, typer.Option(min=1, max=64, help="How many segments are read at once.")] = DEFAULT_SEGMENTS,
     restart: Annotated[bool, typer.Option("--restart", help="Forget what an interrupted run has read.")] = False,
     json_output: Annotated[bool, typer.Option("--json", help="Print the export's manifest as JSON.")] = False,
 ) -> None:

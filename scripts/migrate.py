@@ -32,7 +32,8 @@ from scripts.migration.tables import PROFILES, Table
 from scripts.migration.writing import Result, Writer, batches
 from scripts.stack import Stack
 
-DEFAULT_WORKERS = 4
+# A call waits for the network most of its time; who is throttled asks for less: scripts.migration.calling.Pace.
+DEFAULT_WORKERS = 8
 MANIFEST, QUARANTINE, KEPT_FILE, STATE = "manifest.json", "quarantine.jsonl", "kept.jsonl", "state.sqlite"
 RECORDS, ITEMS = "records", "items"
 _SHOWN_BAD, _BAD_IN_JSON = 20, 1000

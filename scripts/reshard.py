@@ -14,9 +14,8 @@ import typer
 
 from scripts import applied_state, stack
 from scripts.console import EXIT_FAILED, CommandError, out, run, step
-from scripts.migrate import DEFAULT_WORKERS
 from scripts.migration import shards
-from scripts.migration.calling import Caller, Pace, in_parallel
+from scripts.migration.calling import DEFAULT_SEGMENTS, Caller, Pace, in_parallel
 from scripts.migration.connection import Connections
 from scripts.migration.meter import Meter
 
@@ -35,7 +34,7 @@ class Part(NamedTuple):
 def main(
     env: Annotated[str, typer.Option(help="The environment.")],
     system: Annotated[str, typer.Option(help=f"The system: {', '.join(shards.TABLES)}.")],
-    workers: Annotated[int, typer.Option(min=1, max=64, help="How many segments are read at once.")] = DEFAULT_WORKERS,
+    workers: Annotated[int, typer.Option(min=1, max=64, help="How many segments are read at once.")] = DEFAULT_SEGMENTS,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Move nothing; tell what would be.")] = False,
     json_output: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:

@@ -38,8 +38,6 @@ PUT_ITEM_PART = 8
 # Memory is flat when so many times the records take no more.
 MORE_RECORDS, GOAL_GROWTH, GOAL_MEGABYTES = 4, 1.1, 150.0
 PROFILES, ITEMS = "profiles", "items"
-# DynamoDB Local gets slower with more transactions at a time; DynamoDB does not.
-WORKERS = 2
 REGION, SEED = "us-east-1", 1
 _ENVIRONMENT = {"AWS_REGION": REGION, "AWS_DEFAULT_REGION": REGION}
 
@@ -215,7 +213,7 @@ def _migrated(names: list[str], workload: str, folder: Path, records: int) -> Sa
         migration = migrate.Migration("bench", folder, Path(state), Path(state) / migrate.QUARANTINE)
         try:
             target = migrate.Target("", REGION, table.name, table.made_at)
-            if not migration.migrate(kind, table, target, Pace(WORKERS)):
+            if not migration.migrate(kind, table, target, Pace(migrate.DEFAULT_WORKERS)):
                 raise CommandError(migration.failure, exit_code=EXIT_FAILED)
         finally:
             migration.close()

@@ -15,6 +15,8 @@ from scripts.migration.meter import Meter
 # Of one transaction, and of one BatchGetItem.
 MAXIMUM_ITEMS = 100
 CALL_SECONDS = 90.0
+# Of a table that may be in use meanwhile.
+DEFAULT_SEGMENTS = 4
 # How long nothing at all may succeed before the run ends; the next one goes on.
 PATIENCE_SECONDS = {Throttled: 900.0, Unavailable: 90.0}
 _TOLD_SECONDS = 15.0
