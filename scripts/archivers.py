@@ -10,6 +10,7 @@ from queue import SimpleQueue
 from typing import IO, Self
 
 from scripts import deterministic_zip
+from scripts.console import EXIT_FAILED, CommandError
 
 
 class Archivers:
@@ -53,5 +54,9 @@ class Archivers:
             question.flush()
             packed: bytes = marshal.load(answer)  # noqa: S302  what the process beside us wrote
             return packed
+        except (EOFError, OSError) as error:
+            raise CommandError(
+                "a process that packs zips ended before its work did.", "Is memory short? Run this again.", EXIT_FAILED
+            ) from error
         finally:
             self._idle.put(pipes)

@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from scripts import build_lambdas, paths
+from scripts import archivers, build_lambdas, deterministic_zip, paths
 from scripts.console import CommandError
 
 FILES = {
@@ -143,6 +143,18 @@ def test_a_build_that_breaks_off_leaves_no_process(tmp_path: Path) -> None:
         build_lambdas.build(source, tmp_path / "out")
     assert {process.pid for process in psutil.Process().children()} <= before
     assert not list((tmp_path / "out").glob("*.zip"))
+
+
+def test_a_process_that_is_killed_while_it_packs_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tmp_path / "killed.py"
+    monkeypatch.setattr(deterministic_zip, "__file__", str(program))
+    for ends in ("", "import os, sys\nsys.stdin.buffer.read(1)\nos.kill(os.getpid(), 9)\n"):
+        program.write_text(ends)
+        with archivers.Archivers(2) as processes:
+            archives = [processes.start({"a.py": b"a" * 200_000}) for _ in range(5)]
+            for archive in archives:
+                with pytest.raises(CommandError, match="ended before its work did"):
+                    archive.result(timeout=60)
 
 
 PROGRAM = """
