@@ -3,6 +3,7 @@
 import hashlib
 import json
 import zipfile
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -31,6 +32,16 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
 
 def test_they_are_small(built: Built) -> None:
     assert {name: entry["size_bytes"] for name, entry in built.functions.items() if entry["size_bytes"] > 30_000} == {}
+
+
+def test_the_bundles_of_all_apis_begin_alike(built: Built) -> None:
+    orders = []
+    for system in build_lambdas.systems():
+        with zipfile.ZipFile(built.folder / built.functions[system]["zip"]) as archive:
+            modules = archive.read(function_contents.MODULES_FILE).split(b"\0")
+        orders.append([module.partition(b"\n")[0].decode() for module in modules])
+    alike = {names[0] for names in takewhile(lambda names: len(set(names)) == 1, zip(*orders, strict=False))}
+    assert {f"{name.replace('.', '/')}.py" for name in function_contents._IN_FRONT} <= alike
 
 
 def test_every_bill_is_valid_cyclonedx(built: Built) -> None:
