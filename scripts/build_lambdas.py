@@ -47,7 +47,8 @@ def build(
     sources, names = function_contents.Sources(source), functions(source)
     with archivers.Archivers(len(names)) as processes:
         for system in names:
-            modules[system], bundle = sources.modules(system), sources.bundled(system)
+            modules[system] = sources.modules(system)
+            bundle = sources.bundled(system, modules[system])
             requirements = source / system / "requirements.txt"
             locked = requirements.read_bytes() if requirements.is_file() else b""
             digest = _digest(bundle, locked, architecture.encode() if locked else b"", _builder())

@@ -15,6 +15,7 @@ from scripts.console import CommandError, one_line
 RUNTIME_PYTHON = "3.13"
 ARCHITECTURES = {"arm64": "aarch64", "x86_64": "x86_64"}  # Lambda's word → the wheel platform's
 MODULES_FILE = "modules.txt"
+_START = f"install(__file__[: -len({paths.FUNCTION_ENTRY.name!r})])\nfrom {{system}}.handler import handler\nready()\n"
 # Every API imports these: with all that they import in front, bundles begin alike, which packs sooner, and smaller.
 _IN_FRONT = ("common.paging", "common.preconditions", "common.router", "common.settings")
 
@@ -25,18 +26,19 @@ class Sources:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._read: dict[str, tuple[str, bytes, tuple[str, ...]] | None] = {}
+        self._entry = strip_source.strip(_text(paths.FUNCTION_ENTRY))
 
     def modules(self, system: str) -> dict[str, bytes]:
         """The stripped sources of the handler and of every module here that it imports, now or later."""
         return self._with_imports(f"{system}.handler")
 
-    def bundled(self, system: str) -> dict[str, bytes]:
+    def bundled(self, system: str, modules: dict[str, bytes]) -> dict[str, bytes]:
         """The modules as the two files that lambda_src/function.py makes do with."""
-        modules, in_front = self.modules(system), self._with_imports(*_IN_FRONT)
+        in_front = self._with_imports(*_IN_FRONT)
         # the system's own last: then they pack a hundredth smaller
         order = sorted(modules, key=lambda path: (path not in in_front, path.startswith(f"{system}/"), path))
         return {
-            paths.FUNCTION_ENTRY.name: _entry(system),
+            paths.FUNCTION_ENTRY.name: (self._entry + _START.format(system=system)).encode(),
             MODULES_FILE: b"\0".join(f"{path}\n".encode() + modules[path] for path in order),
         }
 
@@ -70,11 +72,6 @@ class Sources:
 def _text(file: Path) -> str:
     # A checkout may turn line ends into CRLF; the zip must not depend on that.
     return file.read_bytes().replace(b"\r\n", b"\n").decode()
-
-
-def _entry(system: str) -> bytes:
-    start = f"install(__file__[: -len({paths.FUNCTION_ENTRY.name!r})])\nfrom {system}.handler import handler\nready()\n"
-    return (strip_source.strip(_text(paths.FUNCTION_ENTRY)) + start).encode()
 
 
 def _imported(text: str) -> tuple[str, ...]:

@@ -144,7 +144,8 @@ def test_no_garbage_is_looked_for_until_all_is_there(tmp_path: Path) -> None:
     (tmp_path / "greeter").mkdir()
     (tmp_path / "greeter" / "__init__.py").touch()
     (tmp_path / "greeter" / "handler.py").write_text("import gc\nhandler = gc.isenabled()\n")
-    for name, content in function_contents.Sources(tmp_path).bundled("greeter").items():
+    sources = function_contents.Sources(tmp_path)
+    for name, content in sources.bundled("greeter", sources.modules("greeter")).items():
         (tmp_path / name).write_bytes(content)
     program = "import gc\nfrom function import handler\nprint(handler, gc.isenabled(), gc.get_freeze_count() > 0)"
     ran = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True)
