@@ -207,9 +207,6 @@ if __name__ == "__main__":
     elif is_built():
         _tell(read_manifest(paths.LAMBDA_BUILD), [])
     else:
-        import gc
-
         from scripts.console import exit_after
 
-        gc.disable()  # syntax trees are many objects and no garbage: to look for it takes a quarter of the time
         exit_after(_build_all)

@@ -8,7 +8,7 @@ three of four columns of each level of indentation.
 import ast
 import re
 from collections.abc import Iterator
-from functools import cache
+from functools import lru_cache
 
 _Span = tuple[int, int, str]  # first and last character, and what stands there instead
 
@@ -61,7 +61,8 @@ def _narrowed(source: str) -> str:
     return "\n".join(line[width - width // 4 :] for line, width in zip(lines, widths, strict=True))
 
 
-@cache
+# Of the file that is at hand: trees that are kept are what Python looks through for garbage, again and again.
+@lru_cache(maxsize=1)
 def parsed(source: str) -> ast.Module:
     return ast.parse(source)
 
