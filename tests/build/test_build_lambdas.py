@@ -15,6 +15,7 @@ import pytest
 
 from scripts import archivers, build_lambdas, deterministic_zip, paths
 from scripts.console import CommandError
+from tests.build.bundles import modules_of
 
 FILES = {
     "common/__init__.py": "",
@@ -120,19 +121,14 @@ def test_what_every_api_imports_stands_in_front(tmp_path: Path) -> None:
     (source / "alpha" / "handler.py").write_text("import alpha.first, common.router, common.text\n")
     (source / "alpha" / "first.py").write_text("")
     build_lambdas.build(source, target)
-    assert modules_of(target / "beta.zip") == [
+    assert list(modules_of(target / "beta.zip")) == [
         *("common/__init__.py", "common/router.py", "common/zone.py"),
         "beta/handler.py",
     ]
-    assert modules_of(target / "alpha.zip") == [
+    assert list(modules_of(target / "alpha.zip")) == [
         *("common/__init__.py", "common/router.py", "common/zone.py", "common/text.py"),
         *("alpha/first.py", "alpha/handler.py"),
     ]
-
-
-def modules_of(zip_file: Path) -> list[str]:
-    with zipfile.ZipFile(zip_file) as archive:
-        return [part.partition(b"\n")[0].decode() for part in archive.read("modules.txt").split(b"\0")]
 
 
 def test_a_build_that_breaks_off_leaves_no_process(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
 from scripts import build_lambdas, function_contents, paths
+from tests.build.bundles import modules_of
 from tests.recording_guarantees import Guarantee
 
 
@@ -35,11 +36,7 @@ def test_they_are_small(built: Built) -> None:
 
 
 def test_the_bundles_of_all_apis_begin_alike(built: Built) -> None:
-    orders = []
-    for system in build_lambdas.systems():
-        with zipfile.ZipFile(built.folder / built.functions[system]["zip"]) as archive:
-            modules = archive.read(function_contents.MODULES_FILE).split(b"\0")
-        orders.append([module.partition(b"\n")[0].decode() for module in modules])
+    orders = [modules_of(built.folder / built.functions[system]["zip"]) for system in build_lambdas.systems()]
     alike = {names[0] for names in takewhile(lambda names: len(set(names)) == 1, zip(*orders, strict=False))}
     assert {f"{name.replace('.', '/')}.py" for name in function_contents._IN_FRONT} <= alike
 
@@ -61,9 +58,7 @@ def test_every_byte_of_a_zip_is_on_its_bill(built: Built, guarantee: Guarantee) 
         files = [component for component in bill["components"] if component["type"] == "file"]
         with zipfile.ZipFile(built.folder / entry["zip"]) as archive:
             assert digests(files) == {name: sha256(archive.read(name)) for name in archive.namelist()}
-            # the modules, as they are bundled in one file
-            parts = archive.read(function_contents.MODULES_FILE).split(b"\0")
-        bundled = {path.decode(): sha256(source) for path, _, source in (part.partition(b"\n") for part in parts)}
+        bundled = {path: sha256(source) for path, source in modules_of(built.folder / entry["zip"]).items()}
         (holding,) = [file for file in files if "components" in file]
         assert digests(holding["components"]) == bundled
         assert bundled.keys() == set(entry["modules"])
